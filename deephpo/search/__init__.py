@@ -1,0 +1,1 @@
+"""Strategies behind one ask/tell object; none of them knows of MPI, workers or time."""

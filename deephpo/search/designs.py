@@ -1,0 +1,63 @@
+"""Space-filling designs: scrambled Sobol points and Latin hypercubes, as endless streams of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deephpo.search.history import History
+from deephpo.search.untried import Untried
+from deephpo.space.encoding import Encoding, Rows
+
+BLOCK = 64
+"""Points are made in blocks of this size: a power of two for Sobol, the strata of one Latin hypercube."""
+
+
+class SobolSearch:
+    """Scrambled Sobol points: any first 2^k of them are spread evenly (A. Owen, 1998)."""
+
+    def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
+        from scipy.stats.qmc import Sobol
+
+        sampler = Sobol(encoding.d, scramble=True, rng=rng)
+        self._stream = _Stream(encoding, lambda: sampler.random(BLOCK))
+
+    def propose(self, q: int, history: History) -> Rows:
+        """Return q new rows, shape (q, d)."""
+        return self._stream.next(q, history)
+
+
+class LatinHypercubeSearch:
+    """One Latin hypercube of 64 points after the other (M. McKay et al., Technometrics 21, 1979)."""
+
+    def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
+        from scipy.stats.qmc import LatinHypercube
+
+        sampler = LatinHypercube(encoding.d, rng=rng)
+        self._stream = _Stream(encoding, lambda: sampler.random(BLOCK))
+
+    def propose(self, q: int, history: History) -> Rows:
+        """Return q new rows, shape (q, d)."""
+        return self._stream.next(q, history)
+
+
+class _Stream:
+    """Hands out blocks of unit points row by row, without the forbidden and the already tried."""
+
+    def __init__(self, encoding: Encoding, block: Callable[[], NDArray[np.float64]]) -> None:
+        self._encoding = encoding
+        self._block = block
+        self._points = np.empty((0, encoding.d))
+        self._untried = Untried(encoding)
+
+    def next(self, q: int, history: History) -> Rows:
+        return self._untried.draw(q, history, self._draw)
+
+    def _draw(self, n: int) -> Rows:
+        while len(self._points) < n:
+            self._points = np.concatenate([self._points, self._block()])
+        points, self._points = self._points[:n], self._points[n:]
+        rows = self._encoding.from_unit(points)
+        return rows[self._encoding.allowed(rows)]

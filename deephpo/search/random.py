@@ -1,0 +1,22 @@
+"""Random search: independent draws, the yardstick of all others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deephpo.search.history import History
+from deephpo.search.untried import Untried
+from deephpo.space.encoding import Encoding, Rows
+
+
+class RandomSearch:
+    """Draws every configuration independently (J. Bergstra, Y. Bengio, JMLR 13, 2012)."""
+
+    def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
+        self._encoding = encoding
+        self._rng = rng
+        self._untried = Untried(encoding)
+
+    def propose(self, q: int, history: History) -> Rows:
+        """Return q new rows, shape (q, d)."""
+        return self._untried.draw(q, history, lambda n: self._encoding.sample(n, self._rng))

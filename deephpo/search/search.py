@@ -1,0 +1,111 @@
+"""The ask/tell object: trial ids, seeds, starting points and the best, around any strategy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from deephpo.problem import Direction
+from deephpo.search.history import History
+from deephpo.space.encoding import Encoding, Rows
+from deephpo.trial import Config, Trial
+
+
+class Strategy(Protocol):
+    """Where the next configurations come from; one short file each."""
+
+    def propose(self, q: int, history: History) -> Rows:
+        """Return q rows that the history does not hold, all different; fewer only if no more exist."""
+
+
+class Search:
+    """Hands out trials and takes their results, in any order, any number of them at a time.
+
+    encoding: the compiled space.  strategy: proposes configurations.  start: complete configurations
+    that come before all others.  The same seed gives the same trials for the same calls in the same order.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        strategy: Strategy,
+        *,
+        direction: Direction = "minimize",
+        seed: int = 0,
+        start: Sequence[Config] = (),
+    ) -> None:
+        self.space = encoding.space
+        self.exhausted = False
+        """Whether the last ``ask`` found nothing untried any more."""
+        self.best: Trial | None = None
+        """The best trial so far, with its value; None before the first success."""
+        self._encoding = encoding
+        self._strategy = strategy
+        self._sign = 1.0 if direction == "minimize" else -1.0
+        self._seed = seed
+        self._start = list(start)
+        self._history = History(encoding.d)
+        self._asked: dict[int, Trial] = {}
+        self._next_id = 0
+
+    def ask(self, q: int = 1) -> list[Trial]:
+        """Return q new trials, no configuration ever twice.
+
+        Fewer than q, and ``exhausted`` set, when every configuration of a finite space was asked.
+        """
+        if q < 1:
+            raise ValueError(f"ask() takes a number of trials from 1 on, not {q}.")
+        trials = [
+            self._issue(row, config)
+            for config in self._take_start(q)
+            for row in self._history.new(self._encoding.encode([config]))
+        ]
+        missing = q - len(trials)
+        if missing:
+            rows = self._strategy.propose(missing, self._history)
+            self.exhausted = len(rows) < missing
+            trials += [
+                self._issue(row, config)
+                for row, config in zip(rows, self._encoding.decode(rows), strict=True)
+            ]
+        return trials
+
+    def tell(self, trial: Trial, value: float) -> None:
+        """Take a trial's objective, in the user's direction; NaN or infinity counts as failed."""
+        if not math.isfinite(value):
+            self.fail(trial, f"its value is {value}")
+            return
+        self._settle(trial, self._sign * float(value))
+        if self.best is None or self._sign * value < self._sign * (self.best.value or 0.0):
+            self.best = replace(self._asked[trial.id], value=float(value))
+        del self._asked[trial.id]
+
+    def fail(self, trial: Trial, reason: str) -> None:
+        """Take note that a trial failed; the model learns to stay away from it.
+
+        ``reason`` is for the caller's own log; a search needs to know no more than that it failed.
+        """
+        self._settle(trial, math.inf)
+        del self._asked[trial.id]
+
+    def _settle(self, trial: Trial, value: float) -> None:
+        if trial.id not in self._asked:
+            raise ValueError(f"Trial {trial.id} is not pending: it was told already, or never asked here.")
+        self._history.told(trial.id, value)
+
+    def _take_start(self, q: int) -> list[Config]:
+        taken, self._start = self._start[:q], self._start[q:]
+        return taken
+
+    def _issue(self, row: Rows, config: Config) -> Trial:
+        # One seed for each trial, whoever runs it, and however many were asked beside it.
+        seed = int(np.random.SeedSequence(self._seed, spawn_key=(1, self._next_id)).generate_state(1)[0])
+        trial = Trial(self._next_id, config, seed)
+        self._next_id += 1
+        self._history.asked(trial.id, row)
+        self._asked[trial.id] = trial
+        return trial

@@ -1,0 +1,1 @@
+"""The search space: parameters, conditions and forbidden combinations, and their vector encoding."""

@@ -1,0 +1,1 @@
+"""Models of the objective: each learns from observations and gives a posterior that can be conditioned."""

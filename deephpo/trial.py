@@ -1,0 +1,75 @@
+"""The values that flow: a trial, what it reports while it runs, and how it ended.
+
+They are small, frozen and checked at birth, and need the standard library only, so every rank can
+afford them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Value = str | int | float | bool | None
+"""A hyperparameter's value: a scalar that JSON, YAML, CSV and HDF5 can all hold."""
+
+Config = Mapping[str, Value]
+"""A configuration: the active parameters by name; inactive ones are absent."""
+
+
+class TrialState(StrEnum):
+    """How a trial ended."""
+
+    COMPLETED = "completed"
+    """It returned its objective."""
+    STOPPED = "stopped"
+    """A stopping rule ended it."""
+    FAILED = "failed"
+    """Its own fault: an exception, a bad return value, a crash."""
+    PREEMPTED = "preempted"
+    """The job's fault: a lost worker, the end of the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One configuration that is to be evaluated, is being evaluated, or was."""
+
+    id: int
+    config: Config
+    seed: int = 0
+    """For the training's own random numbers; it depends on the search's seed and the id alone."""
+    value: float | None = None
+    """The objective in the user's own direction; None until told."""
+
+    def __post_init__(self) -> None:
+        if self.id < 0:
+            raise ValueError(f"A trial's id counts from 0, but it is {self.id}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a running trial said: its metrics at one step (an epoch, as a rule)."""
+
+    trial_id: int
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one trial ended on its worker."""
+
+    trial_id: int
+    state: TrialState
+    value: float | None = None
+    """The objective in the user's own direction; None unless the trial completed."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Everything that ``run`` returned, the objective included."""
+    reason: str = ""
+    """One line that says why a trial failed or was preempted."""
+    detail: str = ""
+    """The traceback, or the last lines of the trial's output when it crashed."""
+
+    def __post_init__(self) -> None:
+        if (self.state is TrialState.COMPLETED) != (self.value is not None):
+            raise ValueError(f"A trial has a value if and only if it completed: {self.state}, {self.value}.")
