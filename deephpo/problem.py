@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
 from typing import Any, Literal
 
 from deephpo.errors import ProblemError, SpaceError
@@ -132,7 +133,7 @@ def _check(objective: str, direction: str, fidelity: Fidelity | None, optimum: f
         raise ProblemError(f"Problem: direction must be 'minimize' or 'maximize', not {direction!r}.")
     if fidelity is not None and not isinstance(fidelity, Fidelity):
         raise ProblemError(f"Problem: fidelity must be Fidelity('epoch', 50) or the like, not {fidelity!r}.")
-    if optimum is not None and not math.isfinite(optimum):
+    if optimum is not None and not (isinstance(optimum, Real) and math.isfinite(optimum)):
         raise ProblemError(f"Problem: optimum must be a finite number, not {optimum!r}.")
 
 

@@ -57,8 +57,8 @@ def check_options(name: str, options: dict[str, Any]) -> None:
         if option not in known:
             takes = f"takes {', '.join(known)}" if known else "takes no options of its own"
             raise OptionError(f"The search {name!r} has no option {option!r}; it {takes}.")
-    _check_choice("surrogate", options.get("surrogate"), SURROGATES)
-    _check_choice("lie", options.get("lie"), LIES)
+    _check_choice("surrogate", options.get("surrogate", SURROGATES[0]), SURROGATES)
+    _check_choice("lie", options.get("lie", LIES[0]), LIES)
     kappa = options.get("kappa", 0.0)
     if isinstance(kappa, bool) or not isinstance(kappa, int | float) or not 0 <= kappa < float("inf"):
         raise OptionError(f"kappa must be a number from 0 on, such as 1.96, not {kappa!r}.")
@@ -68,7 +68,7 @@ def check_options(name: str, options: dict[str, Any]) -> None:
 
 
 def _check_choice(option: str, value: Any, known: Sequence[str]) -> None:
-    if value is not None and value not in known:
+    if value not in known:
         raise OptionError(unknown_name(option, value, known))
 
 

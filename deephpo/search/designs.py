@@ -49,15 +49,15 @@ class _Stream:
     def __init__(self, encoding: Encoding, block: Callable[[], NDArray[np.float64]]) -> None:
         self._encoding = encoding
         self._block = block
-        self._points = np.empty((0, encoding.d))
+        self._rows: Rows = np.empty((0, encoding.d), dtype=np.float32)
         self._untried = Untried(encoding)
 
     def next(self, q: int, history: History) -> Rows:
         return self._untried.draw(q, history, self._draw)
 
     def _draw(self, n: int) -> Rows:
-        while len(self._points) < n:
-            self._points = np.concatenate([self._points, self._block()])
-        points, self._points = self._points[:n], self._points[n:]
-        rows = self._encoding.from_unit(points)
-        return rows[self._encoding.allowed(rows)]
+        while len(self._rows) < n:
+            rows = self._encoding.from_unit(self._block())
+            self._rows = np.concatenate([self._rows, rows[self._encoding.allowed(rows)]])
+        rows, self._rows = self._rows[:n], self._rows[n:]
+        return rows

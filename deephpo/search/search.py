@@ -59,11 +59,11 @@ class Search:
         """
         if q < 1:
             raise ValueError(f"ask() takes a number of trials from 1 on, not {q}.")
-        trials = [
-            self._issue(row, config)
-            for config in self._take_start(q)
-            for row in self._history.new(self._encoding.encode([config]))
-        ]
+        trials: list[Trial] = []
+        while self._start and len(trials) < q:
+            config = self._start.pop(0)
+            rows = self._history.new(self._encoding.encode([config]))
+            trials += [self._issue(row, config) for row in rows]
         missing = q - len(trials)
         if missing:
             rows = self._strategy.propose(missing, self._history)
@@ -96,10 +96,6 @@ class Search:
         if trial.id not in self._asked:
             raise ValueError(f"Trial {trial.id} is not pending: it was told already, or never asked here.")
         self._history.told(trial.id, value)
-
-    def _take_start(self, q: int) -> list[Config]:
-        taken, self._start = self._start[:q], self._start[q:]
-        return taken
 
     def _issue(self, row: Rows, config: Config) -> Trial:
         # One seed for each trial, whoever runs it, and however many were asked beside it.

@@ -12,7 +12,8 @@ from deephpo.space.encoding import Encoding, Rows
 Draw = Callable[[int], Rows]
 """From a number n to n rows; repeats are possible."""
 
-_FUTILE_DRAWS = 8
+_FUTILE = 128
+"""After so many drawn rows in succession, none of them new, what is left is counted through."""
 
 
 class Untried:
@@ -27,9 +28,11 @@ class Untried:
         """Return q new rows from ``draw``; fewer only when nothing untried is left.  Shape (q, d)."""
         found: Rows = np.empty((0, self._encoding.d), dtype=np.float32)
         futile = 0
-        while len(found) < q and futile < _FUTILE_DRAWS:
-            fresh = history.new(np.concatenate([found, draw(max(q - len(found), 16))]))
-            futile = futile + 1 if len(fresh) == len(found) else 0
+        while len(found) < q and futile < _FUTILE:
+            # No more than are missing, or a design would lose its even spread with what is thrown away.
+            rows = draw(max(q - len(found), futile))
+            fresh = history.new(np.concatenate([found, rows]))
+            futile = futile + len(rows) if len(fresh) == len(found) else 0
             found = fresh[:q]
         if len(found) == q:
             return found

@@ -127,6 +127,7 @@ class LevelColumn:
             return self._codes_of((levels + rng.integers(1, self._count, size=len(codes))) % self._count)
         steps = rng.normal(size=len(codes)) * scales * self._count
         steps = np.where(np.abs(steps) < 1.0, np.copysign(1.0, steps), np.rint(steps)).astype(np.int64)
+        steps = np.clip(steps, 1 - self._count, self._count - 1)
         moved = levels + steps
         # A step beyond a bound is mirrored, so that it is a step.
         moved = np.where((moved < 0) | (moved >= self._count), levels - steps, moved)

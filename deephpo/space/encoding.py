@@ -27,7 +27,9 @@ INACTIVE = np.float32(-1.0)
 MUTATION_SCALES = (0.02, 0.1, 0.3)
 """Standard deviations of a local step, as shares of a parameter's range: polish, search, explore."""
 
-_ATTEMPTS = 200
+_HOPELESS = 4096
+"""A space of which less than one in so many random configurations is allowed is refused."""
+_LARGEST_DRAW = 2**16
 
 
 def keys(rows: Rows) -> list[bytes]:
@@ -53,17 +55,20 @@ class Encoding:
     def sample(self, n: int, rng: np.random.Generator) -> Rows:
         """Return ``n`` random configurations; repeats are possible."""
         found: list[Rows] = []
-        missing = n
-        for _ in range(_ATTEMPTS):
-            rows = self.from_unit(rng.random((max(missing, 16), self.d)))
+        missing, drawn = n, 0
+        while missing or not found:
+            if drawn > _HOPELESS * n:
+                raise SpaceError(
+                    f"Space: of {drawn} random configurations only {n - missing} are allowed; "
+                    "loosen the forbidden combinations, or express them with when=."
+                )
+            share = (n - missing + 1) / (drawn + 1)
+            size = min(max(int(missing / share), 16), _LARGEST_DRAW)
+            rows = self.from_unit(rng.random((size, self.d)))
             found.append(rows[self.allowed(rows)][:missing])
             missing -= len(found[-1])
-            if not missing:
-                return np.concatenate(found)
-        raise SpaceError(
-            f"Space: of {_ATTEMPTS * 16} random configurations hardly one is allowed; "
-            "loosen the forbidden combinations, or express them with when=."
-        )
+            drawn += size
+        return np.concatenate(found)
 
     def from_unit(self, points: NDArray[np.float64]) -> Rows:
         """Return canonical rows for points of the unit cube, shape (n, d)."""

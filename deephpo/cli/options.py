@@ -1,0 +1,111 @@
+"""The options of a search, where each came from, and what they may be."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deephpo.errors import OptionError
+from deephpo.search.create import AMBS_OPTIONS, LIES, SEARCHES, SURROGATES, check_options
+
+DEFAULT_TRIALS = 100
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What decides a search, beside the problem."""
+
+    search: str
+    strategy: dict[str, Any]
+    """The options of the strategy alone."""
+    seed: int
+    trials: int | None
+    time_limit_s: float | None
+    workers: int | None
+    run_dir: Path | None
+    origins: dict[str, str]
+    """Where each value came from: "command line", "default" or "drawn"."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options that decide the search as plain values, each with its origin."""
+        values: dict[str, Any] = {
+            "search": self.search,
+            **self.strategy,
+            "seed": self.seed,
+            "trials": self.trials,
+            "time_limit_s": self.time_limit_s,
+            "workers": self.workers,
+        }
+        return {name: {"value": v, "origin": self.origins[name]} for name, v in values.items()}
+
+
+_STRATEGY_DEFAULTS: dict[str, Any] = {"surrogate": "forest", "kappa": 1.96, "lie": "believer", "initial": 10}
+
+
+def add_search_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``search`` and ``simulate`` have in common."""
+    search = parser.add_argument_group("the search")
+    search.add_argument("--search", metavar="NAME", help=f"{', '.join(SEARCHES)} (default: ambs)")
+    search.add_argument(
+        "--surrogate", metavar="NAME", help=f"ambs: {', '.join(SURROGATES)} (default: forest)"
+    )
+    search.add_argument("--kappa", type=float, help="ambs: weight of the uncertainty (default: 1.96)")
+    search.add_argument(
+        "--lie", metavar="NAME", help=f"ambs: pending trials count as {', '.join(LIES)} (default: believer)"
+    )
+    search.add_argument(
+        "--initial", type=int, metavar="N", help="ambs: successes before the model (default: 10)"
+    )
+    search.add_argument("--seed", type=int, help="makes the search repeatable (default: drawn, and recorded)")
+    end = parser.add_argument_group("the end, whichever comes first")
+    end.add_argument(
+        "--trials", type=int, metavar="N", help="so many trials (default: 100 without a time limit)"
+    )
+    end.add_argument("--time-limit", metavar="T", help="so much time: 90s, 30m, 2h")
+    parser.add_argument(
+        "--run-dir", type=Path, metavar="DIR", help="where results go (default: runs/NAME-DATE-TIME)"
+    )
+
+
+def resolve(arguments: argparse.Namespace) -> SearchOptions:
+    """Return the options with defaults filled in; raises OptionError for what cannot be."""
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    search = given.get("search", "ambs")
+    strategy = {name: given[name] for name in AMBS_OPTIONS if name in given}
+    if search in SEARCHES:
+        check_options(search, strategy)
+    if search == "ambs":
+        strategy = _STRATEGY_DEFAULTS | strategy
+    time_limit_s = parse_time(given["time_limit"]) if "time_limit" in given else None
+    trials = given.get("trials", None if time_limit_s else DEFAULT_TRIALS)
+    _check_positive("--trials", trials)
+    _check_positive("--workers", given.get("workers"))
+    origins = dict.fromkeys(("search", *strategy, "trials", "workers"), "default")
+    origins |= {"time_limit_s": "command line" if time_limit_s else "default"}
+    origins |= {"seed": "command line" if "seed" in given else "drawn"}
+    origins |= {name: "command line" for name in origins if name in given}
+    seed = given.get("seed", secrets.randbits(31))
+    return SearchOptions(
+        search, strategy, seed, trials, time_limit_s, given.get("workers"), given.get("run_dir"), origins
+    )
+
+
+def parse_time(text: str) -> float:
+    """Return the seconds of "90s", "30m", "2h", "1d" or "90"; raises OptionError for anything else."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS else (text, "s")
+    try:
+        seconds = float(number) * _SECONDS[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise OptionError(f"A time is written 90s, 30m, 2h or 1d, not {text!r}.")
+    return seconds
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise OptionError(f"{name} must be at least 1, not {value}.")

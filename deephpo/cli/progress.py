@@ -1,0 +1,153 @@
+"""How a running search looks: a live line on a terminal, few plain lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from typing import TextIO
+
+from deephpo.drivers.launch import launch_of
+from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute
+from deephpo.storage.records import Ended, Finished, Record, WorkerJoined, WorkerLost
+from deephpo.storage.run_state import RunState
+from deephpo.trial import TrialState
+
+LIVE_INTERVAL_S = 0.2
+PLAIN_INTERVAL_S = 15.0
+
+_LOGGER = logging.getLogger("deephpo")
+
+
+class Progress:
+    """A watcher that tells a person how the search goes.
+
+    On a terminal one line is redrawn in place, and each new best scrolls by above it.  Elsewhere, in a batch
+    log as a rule, a line is printed for each new best and every 15 seconds.
+    """
+
+    def __init__(self, stream: TextIO, trials: int | None, time_limit_s: float | None) -> None:
+        self._stream = stream
+        self._live = is_terminal(stream)
+        self._trials = trials
+        self._time_limit_s = time_limit_s
+        self._drawn = time.monotonic()
+        self._told_best: float | None = None
+
+    def note(self, record: Record, state: RunState) -> None:
+        """Say so when there is a new best, a lost worker, or the end."""
+        if isinstance(record, WorkerLost):
+            self._say(f"{clock(record.time_s)}  worker {record.worker} is lost: {_first_line(record.reason)}")
+        elif isinstance(record, Finished):
+            self._clear()
+        elif isinstance(record, Ended):
+            self._note_end(record, state)
+
+    def refresh(self, state: RunState) -> None:
+        """Redraw the line if it is time to."""
+        interval = LIVE_INTERVAL_S if self._live else PLAIN_INTERVAL_S
+        if time.monotonic() - self._drawn < interval or state.finished is not None:
+            return
+        self._drawn = time.monotonic()
+        line = status_line(state, self._trials, self._time_limit_s)
+        if self._live:
+            width = shutil.get_terminal_size().columns
+            self._stream.write(f"\r\x1b[K{line[: width - 1]}")
+            self._stream.flush()
+        else:
+            self._say(line)
+
+    def _note_end(self, record: Ended, state: RunState) -> None:
+        outcome, best = record.outcome, state.best
+        if outcome.state is TrialState.FAILED and state.counts[TrialState.FAILED] == 1:
+            self._say(f"{clock(record.time_s)}  trial {outcome.trial_id} failed: {outcome.reason}")
+        if best is not None and best.id == outcome.trial_id and best.value != self._told_best:
+            self._told_best = best.value
+            self._say(
+                f"{clock(record.time_s)}  best {figure(best.value)}  "
+                f"trial {best.id}  {configuration_line(best.config)}"
+            )
+
+    def _say(self, line: str) -> None:
+        self._clear()
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+    def _clear(self) -> None:
+        if self._live:
+            self._stream.write("\r\x1b[K")
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether a person sees the stream, rather than a file or a batch log.
+
+    Open MPI gives rank 0 a terminal of its own even when mpirun writes to a file; then what counts is where
+    the launcher, our parent, writes to.
+    """
+    if not stream.isatty() or launch_of().size == 1:
+        return stream.isatty()
+    try:
+        target = os.readlink(f"/proc/{os.getppid()}/fd/1")
+    except OSError:
+        return False
+    return target.startswith(("/dev/pts/", "/dev/tty"))
+
+
+def status_line(state: RunState, trials: int | None, time_limit_s: float | None) -> str:
+    """Return how the search stands on one line."""
+    parts = [clock(state.now_s), f"{state.done}{f'/{trials}' if trials else ''} done"]
+    parts.append(f"{len(state.running)} running")
+    if state.counts[TrialState.FAILED]:
+        parts.append(f"{state.counts[TrialState.FAILED]} failed")
+    if state.best is not None:
+        parts.append(f"best {figure(state.best.value)} (trial {state.best.id}, worker {state.best.worker})")
+    parts.append(f"{rate_per_minute(state):.1f}/min")
+    parts.append(f"busy {100 * state.utilisation():.0f} %")
+    left = time_left_s(state, trials, time_limit_s)
+    if left is not None:
+        parts.append(f"{clock(left)} left")
+    return "  ".join(parts)
+
+
+def time_left_s(state: RunState, trials: int | None, time_limit_s: float | None) -> float | None:
+    """Return how long the search still takes: until its time limit, or by its pace so far."""
+    spans = [] if time_limit_s is None else [time_limit_s - state.now_s]
+    if trials is not None and state.done:
+        spans.append((trials - state.done) * state.now_s / state.done)
+    return max(0.0, min(spans)) if spans else None
+
+
+class LogWatcher:
+    """A watcher that writes one line a trial to the run's log."""
+
+    def note(self, record: Record, state: RunState) -> None:
+        """Log what people look for afterwards."""
+        match record:
+            case WorkerJoined():
+                _LOGGER.info("worker %d on %s is ready", record.worker, record.host)
+            case WorkerLost():
+                _LOGGER.warning("worker %d is lost: %s", record.worker, record.reason)
+            case Ended():
+                self._log_end(record, state)
+            case Finished():
+                _LOGGER.info("ended: %s (exit code %d)", record.reason, record.exit_code)
+            case _:
+                pass
+
+    def refresh(self, state: RunState) -> None:
+        """Do nothing: time alone is not worth a line."""
+
+    def _log_end(self, record: Ended, state: RunState) -> None:
+        outcome = record.outcome
+        trial = state.trials[outcome.trial_id]
+        place = f"worker {record.worker} ({trial.host})"
+        if outcome.state is TrialState.FAILED:
+            _LOGGER.warning("trial %d failed on %s: %s\n%s", trial.id, place, outcome.reason, outcome.detail)
+            return
+        result = f"{outcome.state}: {outcome.reason}" if outcome.value is None else f"= {outcome.value!r}"
+        _LOGGER.info("trial %d on %s %s  %s", trial.id, place, result, configuration_line(trial.config))
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

@@ -1,0 +1,112 @@
+"""``deephpo simulate``: the same search in virtual time, to see what many workers would do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deephpo.cli.options import add_search_arguments, resolve
+
+if TYPE_CHECKING:
+    from deephpo.cli.session import Session
+    from deephpo.drivers.simulated import MasterClock
+    from deephpo.storage.run_directory import RunDirectory
+
+DESCRIPTION = """Search PROBLEM in virtual time: every trial is really evaluated, one after the other, but
+its duration is drawn, and passes at once. Shows how busy so many workers would be, charging the master with
+the CPU time that it really takes. Nothing is written unless --run-dir says where."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("problem", metavar="PROBLEM", help="PROBLEM.py or package.module, perhaps with :name")
+    parser.add_argument("--workers", type=int, default=16, metavar="N", help="so many (default: 16)")
+    parser.add_argument(
+        "--duration",
+        metavar="SPEC",
+        help="seconds of a trial: lognormal:MEDIAN,SIGMA, constant:S, uniform:LOW,HIGH, exponential:MEAN "
+        "(default: what the problem says of itself, else lognormal:60,0.5)",
+    )
+    add_search_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Simulate; returns the exit code."""
+    from deephpo.cli.search import prepare_directory
+    from deephpo.cli.session import Session, write_config
+    from deephpo.drivers.durations import DEFAULT, parse_durations
+    from deephpo.drivers.simulated import SimulatedDriver
+    from deephpo.engine.suggester import InlineSuggester
+    from deephpo.storage.journal import Journal
+    from deephpo.worker.workplace import Workplace
+
+    options = resolve(arguments)
+    durations = parse_durations(arguments.duration or DEFAULT, options.seed)
+    session = Session(arguments.problem, options)
+    directory = None
+    if options.run_dir is not None:
+        directory = prepare_directory(session)
+        write_config(session, directory, f"simulated, {arguments.workers} workers")
+    with tempfile.TemporaryDirectory(prefix="deephpo-") as scratch:
+        workplace = Workplace(arguments.problem, str(directory.trials if directory else Path(scratch)))
+        driver = SimulatedDriver(
+            workplace,
+            arguments.workers,
+            durations,
+            problem_decides=arguments.duration is None,
+            until_s=options.time_limit_s or float("inf"),
+        )
+        journal = Journal(directory.journal if directory else None)
+        exit_code = session.run(driver, InlineSuggester(session.search), journal)
+    figures = _figures(session, driver.clock)
+    if arguments.json:
+        print(json.dumps(figures))
+    else:
+        _show(session, figures)
+    if directory is not None:
+        _publish(session, directory)
+    return exit_code
+
+
+def _figures(session: Session, clock: MasterClock) -> dict[str, Any]:
+    """Return what ``--json`` prints."""
+    state = session.state
+    configs = {tuple(sorted(trial.config.items())) for trial in state.trials.values()}
+    return {
+        "problem": session.declaration.name,
+        "search": session.options.search,
+        "seed": session.options.seed,
+        "workers": len(state.workers),
+        "trials": state.done,
+        "distinct": len(configs),
+        "best": None if state.best is None else state.best.value,
+        "utilisation": round(clock.utilisation, 5),
+        "virtual_s": round(state.now_s, 3),
+        "master_cpu_s": round(clock.cpu_s, 3),
+        "cpu_ms_per_trial": round(1000 * clock.cpu_s / max(1, len(state.trials)), 4),
+    }
+
+
+def _show(session: Session, figures: dict[str, Any]) -> None:
+    from deephpo.report.summary import best_table, clock, figure
+
+    print(
+        f"{figures['trials']} trials ({figures['distinct']} distinct) on {figures['workers']} simulated workers"
+    )
+    print(f"virtual time     {clock(figures['virtual_s'])}")
+    print(f"workers busy     {100 * figures['utilisation']:.2f} %")
+    print(
+        f"master           {figures['master_cpu_s']:.2f} CPU s, {figures['cpu_ms_per_trial']:.2f} ms a trial"
+    )
+    print(f"best             {figure(figures['best'])}\n")
+    print("\n".join(best_table(session.state, top=5)))
+
+
+def _publish(session: Session, directory: RunDirectory) -> None:
+    from deephpo.storage.publisher import Publisher
+
+    Publisher(directory).publish(session.state)

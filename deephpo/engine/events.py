@@ -1,0 +1,103 @@
+"""What can happen to a search, and what it can do: the coordinator's whole view of the world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deephpo.storage.records import Record
+from deephpo.trial import Outcome, Report, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    """A new worker asks for its first trial."""
+
+    worker: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """A worker will take no more trials; the one that it had is without an outcome."""
+
+    worker: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialReported:
+    """A running trial reported its metrics."""
+
+    worker: int
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """A trial ended, and its worker is free again."""
+
+    worker: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionsMade:
+    """The search answered an Ask."""
+
+    trials: tuple[Trial, ...]
+    exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time went by."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Somebody wants the search to end now."""
+
+    reason: str
+
+
+Event = WorkerReady | WorkerGone | TrialReported | TrialEnded | SuggestionsMade | Tick | StopRequested
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write a record to the journal, before any action that follows takes effect."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the search for q trials."""
+
+    q: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the search how a trial ended."""
+
+    trial: Trial
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Send a trial to a free worker."""
+
+    worker: int
+    trial: Trial
+
+
+@dataclass(frozen=True, slots=True)
+class ShutDown:
+    """Send a worker home; whatever it is doing is given up."""
+
+    worker: int
+
+
+Action = Write | Ask | Tell | Start | ShutDown

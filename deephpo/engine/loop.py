@@ -1,0 +1,109 @@
+"""The search loop: events from a driver into the coordinator, its actions out into the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from deephpo.engine.coordinator import Coordinator
+from deephpo.engine.events import Action, Ask, Event, ShutDown, Start, StopRequested, Tell, Tick, Write
+from deephpo.engine.suggester import Suggester
+from deephpo.storage.records import Record
+from deephpo.trial import Trial
+
+PATIENCE_S = (0.001, 0.01)
+"""How long to wait for events: from the first to the second while nothing happens.  At 10 ms a look costs
+about 0.3 % of a core."""
+
+
+class Driver(Protocol):
+    """The outside world: where workers are, and what time it is."""
+
+    def now(self) -> float:
+        """Return the seconds since the search began."""
+
+    def poll(self, patience_s: float) -> list[Event]:
+        """Return what happened; waits at most so long while nothing does."""
+
+    def start(self, worker: int, trial: Trial) -> None:
+        """Send a trial to a worker; never waits."""
+
+    def shut_down(self, worker: int) -> None:
+        """Send a worker home; never waits."""
+
+    def close(self) -> None:
+        """Wait until all workers are gone, for a limited time, and give everything back."""
+
+
+class Recorder(Protocol):
+    """Where records go: the journal first, then everything that shows them."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Take records, in their order; they are safe when this returns."""
+
+    def refresh(self, now_s: float) -> None:
+        """Take note of the time; called between events."""
+
+
+class SearchLoop:
+    """Runs one search to its end."""
+
+    def __init__(
+        self, coordinator: Coordinator, suggester: Suggester, driver: Driver, recorder: Recorder
+    ) -> None:
+        self._coordinator = coordinator
+        self._suggester = suggester
+        self._driver = driver
+        self._recorder = recorder
+        self._stop: list[StopRequested] = []
+        self._patience_s = PATIENCE_S[0]
+
+    def request_stop(self, reason: str) -> None:
+        """Ask for the end of the search; may be called from a signal handler."""
+        self._stop.append(StopRequested(reason))
+
+    def run(self) -> int:
+        """Return the exit code of the search."""
+        try:
+            while (exit_code := self._coordinator.exit_code) is None:
+                self._turn()
+        finally:
+            self._suggester.close()
+            self._driver.close()
+        return exit_code
+
+    def _turn(self) -> None:
+        """Drain all that happened, and act on it."""
+        events: list[Event] = [*self._suggester.collect()]
+        events += self._driver.poll(0.0 if events else self._patience_s)
+        self._adapt_patience(bool(events))
+        events += self._stop or [Tick()]
+        actions: list[Action] = []
+        for event in events:
+            actions += self._coordinator.handle(event, self._driver.now())
+        self._perform(actions)
+        self._recorder.refresh(self._driver.now())
+
+    def _adapt_patience(self, happened: bool) -> None:
+        """Wait shortly after an event and while the search thinks, longer and longer otherwise."""
+        low, high = PATIENCE_S
+        if happened or self._coordinator.thinking:
+            self._patience_s = low
+        else:
+            self._patience_s = min(high, self._patience_s * 1.2)
+
+    def _perform(self, actions: list[Action]) -> None:
+        """Write the records of all actions as one block, then act."""
+        records = [action.record for action in actions if isinstance(action, Write)]
+        if records:
+            self._recorder.write(records)
+        for action in actions:
+            match action:
+                case Ask() | Tell():
+                    self._suggester.submit(action)
+                case Start():
+                    self._driver.start(action.worker, action.trial)
+                case ShutDown():
+                    self._driver.shut_down(action.worker)
+                case Write():
+                    pass

@@ -1,0 +1,98 @@
+"""The search's place in the engine: it works off asks and tells in their order, beside the loop or in it."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from threading import Thread
+from typing import Protocol
+
+from deephpo.engine.events import Ask, SuggestionsMade, Tell
+from deephpo.search.search import Search
+from deephpo.trial import TrialState
+
+
+class Suggester(Protocol):
+    """Takes Ask and Tell, and answers each Ask with one SuggestionsMade.
+
+    All are worked off strictly in their order, so the answers depend on nothing but that order.
+    """
+
+    def submit(self, action: Ask | Tell) -> None:
+        """Take an action; never waits."""
+
+    def collect(self) -> list[SuggestionsMade]:
+        """Return the answers that are there."""
+
+    def close(self) -> None:
+        """Give up what is not answered."""
+
+
+class InlineSuggester:
+    """Works at once, in the caller's thread: for virtual time, in which thinking takes none."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._answers: list[SuggestionsMade] = []
+
+    def submit(self, action: Ask | Tell) -> None:
+        """Work the action off."""
+        answer = _work(self._search, action)
+        if answer is not None:
+            self._answers.append(answer)
+
+    def collect(self) -> list[SuggestionsMade]:
+        """Return the answers that are there."""
+        answers, self._answers = self._answers, []
+        return answers
+
+    def close(self) -> None:
+        """Give up what is not answered, which is nothing."""
+
+
+class ThreadedSuggester:
+    """Works in a thread beside the message loop, so that no message waits for a fit."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._actions: SimpleQueue[Ask | Tell | None] = SimpleQueue()
+        self._answers: SimpleQueue[SuggestionsMade | BaseException] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="suggester", daemon=True)
+        self._thread.start()
+
+    def submit(self, action: Ask | Tell) -> None:
+        """Queue the action."""
+        self._actions.put(action)
+
+    def collect(self) -> list[SuggestionsMade]:
+        """Return the answers that are there; raises what the search raised."""
+        answers = []
+        while not self._answers.empty():
+            answer = self._answers.get()
+            if isinstance(answer, BaseException):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    def close(self) -> None:
+        """Let the thread end after the action that it works on."""
+        self._actions.put(None)
+
+    def _run(self) -> None:
+        try:
+            while (action := self._actions.get()) is not None:
+                answer = _work(self._search, action)
+                if answer is not None:
+                    self._answers.put(answer)
+        except BaseException as error:  # noqa: BLE001  (it is raised again in the loop's thread)
+            self._answers.put(error)
+
+
+def _work(search: Search, action: Ask | Tell) -> SuggestionsMade | None:
+    if isinstance(action, Ask):
+        return SuggestionsMade(tuple(search.ask(action.q)), search.exhausted)
+    outcome = action.outcome
+    if outcome.state is TrialState.COMPLETED and outcome.value is not None:
+        search.tell(action.trial, outcome.value)
+    else:
+        search.fail(action.trial, outcome.reason)
+    return None

@@ -1,0 +1,162 @@
+"""A run in words and figures: the text that ``search`` ends with and ``status`` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from deephpo.storage.run_state import RunState, TrialEntry
+from deephpo.trial import Config, TrialState, Value
+
+_INDENT = "  "
+_WIDTH = 100
+"""A table that would be wider than this lacks its last parameters; the CSV has them all."""
+
+
+def clock(seconds: float) -> str:
+    """Return a time span as 0:07, 12:30 or 3:02:30."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def figure(value: Value) -> str:
+    """Return a value in few characters: four significant digits, no more."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if not math.isclose(value, 0.0) else "0"
+
+
+def configuration_line(config: Config) -> str:
+    """Return a configuration on one line."""
+    return " ".join(f"{name}={figure(value)}" for name, value in config.items())
+
+
+def rate_per_minute(state: RunState) -> float:
+    """Return how many trials a minute have been settled so far."""
+    return 60 * state.done / state.now_s if state.now_s else 0.0
+
+
+def counts_line(state: RunState) -> str:
+    """Return how many trials ended in which way, and how busy the workers were."""
+    counts = [f"{state.counts[kind]} {kind}" for kind in TrialState if state.counts[kind]]
+    trials = "trial" if state.done == 1 else "trials"
+    parts = [
+        f"{state.done} {trials} in {clock(state.now_s)}: {', '.join(counts) or 'none ended'}",
+        f"{rate_per_minute(state):.1f}/min",
+        f"workers busy {100 * state.utilisation():.0f} %",
+    ]
+    return " · ".join(parts)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:
+    """Return aligned lines; numbers stand right, texts left."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = [
+            cell.rjust(w) if right else cell.ljust(w)
+            for cell, w, right in zip(cells, widths, numeric, strict=True)
+        ]
+        return _INDENT + "  ".join(aligned).rstrip()
+
+    return [line(header), _INDENT + "  ".join("-" * w for w in widths), *(line(row) for row in rows)]
+
+
+def best_table(state: RunState, top: int) -> list[str]:
+    """Return the best trials with their configurations as aligned lines."""
+    if state.declaration is None:
+        return []
+    ranked = state.ranked()[:top]
+    parameters = [p.name for p in state.declaration.space.parameters]
+    header = ["trial", state.declaration.objective, *parameters]
+    rows = [
+        [str(t.id), figure(t.value), *(figure(t.config[p]) if p in t.config else "-" for p in parameters)]
+        for t in ranked
+    ]
+    shown = _columns_that_fit(header, rows)
+    numeric = [all(_looks_numeric(row[j]) for row in rows) for j in range(shown)]
+    lines = table(header[:shown], [row[:shown] for row in rows], numeric)
+    if shown < len(header):
+        lines.append(f"{_INDENT}({len(header) - shown} more parameters in results.csv)")
+    return lines
+
+
+def _columns_that_fit(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    widths = [max(len(cell) for cell in column) + 2 for column in zip(header, *rows, strict=True)]
+    while len(widths) > 2 and sum(widths) > _WIDTH:
+        widths.pop()
+    return len(widths)
+
+
+def _looks_numeric(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return cell == "-"
+    return True
+
+
+def best_configuration(state: RunState) -> list[str]:
+    """Return the best configuration, one parameter a line, at full precision."""
+    if state.best is None or state.declaration is None:
+        return [f"{_INDENT}No trial has succeeded."]
+    best = state.best
+    where = f" on worker {best.worker} ({best.host})" if best.worker is not None else ""
+    title = f"Best: {state.declaration.objective} = {best.value!r}, trial {best.id}{where}"
+    width = max(len(name) for name in best.config)
+    return [title, *(f"{_INDENT}{name.ljust(width)}  {value!r}" for name, value in best.config.items())]
+
+
+def failure_lines(state: RunState) -> list[str]:
+    """Return the reasons for which trials failed, the most frequent first, three at most."""
+    reasons: dict[str, list[TrialEntry]] = {}
+    for trial in state.ended:
+        if trial.state is TrialState.FAILED:
+            reasons.setdefault(trial.reason, []).append(trial)
+    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    return [
+        f"{_INDENT}{len(trials)} x {reason} (trial {trials[0].id} on {trials[0].host})"
+        for reason, trials in ordered[:3]
+    ]
+
+
+def full_summary(state: RunState, top: int) -> list[str]:
+    """Return everything worth knowing about a run: counts, the best trials, failures."""
+    lines = [counts_line(state)]
+    if state.finished is not None:
+        lines.append(f"Ended: {state.finished.reason}.")
+    if failures := failure_lines(state):
+        lines += ["", "Failed trials:", *failures]
+    if state.best is not None:
+        lines += ["", *best_table(state, top)]
+    return [*lines, "", *best_configuration(state)]
+
+
+def as_json(state: RunState, top: int) -> dict[str, Any]:
+    """Return the same as plain values, for ``--json``."""
+    declaration = state.declaration
+    return {
+        "problem": declaration.name if declaration else None,
+        "objective": declaration.objective if declaration else None,
+        "direction": declaration.direction if declaration else None,
+        "trials": state.done,
+        "running": len(state.running),
+        **{kind.value: state.counts[kind] for kind in TrialState},
+        "elapsed_s": round(state.now_s, 3),
+        "trials_per_minute": round(rate_per_minute(state), 3),
+        "utilisation": round(state.utilisation(), 4),
+        "workers": len(state.workers),
+        "finished": state.finished.reason if state.finished else None,
+        "exit_code": state.finished.exit_code if state.finished else None,
+        "best": _trial_json(state.best),
+        "top": [_trial_json(trial) for trial in state.ranked()[:top]],
+    }
+
+
+def _trial_json(trial: TrialEntry | None) -> dict[str, Any] | None:
+    if trial is None:
+        return None
+    place = {"worker": trial.worker, "host": trial.host}
+    return {"trial": trial.id, "value": trial.value, "config": dict(trial.config), **place}

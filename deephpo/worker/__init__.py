@@ -1,0 +1,1 @@
+"""Where trials run: a warm child process, the user's code in it, and what it hears and says."""

@@ -1,0 +1,66 @@
+"""The child process: loads the problem once, then evaluates one trial after the other.
+
+``python -m deephpo.worker.child FD TARGET``: FD is the number of an inherited socket over which it talks with
+its parent.  It keeps MPI out of the user's reach, and the user's crashes out of MPI's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from threading import Lock
+
+from deephpo.errors import UserError
+from deephpo.worker.evaluation import evaluate
+from deephpo.worker.loading import load_problem, name_of
+from deephpo.worker.messages import Assignment, FromChild, Lasted, Loaded, NotLoaded
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(descriptor: int, target: str) -> None:
+    """Serve assignments until the parent closes the line."""
+    _die_with_parent()
+    line = Connection(descriptor)
+    os.set_inheritable(descriptor, False)
+    lock = Lock()
+
+    def send(message: FromChild) -> None:
+        # The user may report from several threads.
+        with lock:
+            line.send(message)
+
+    try:
+        problem = load_problem(target)
+    except UserError as error:
+        send(NotLoaded(str(error)))
+        return
+    send(Loaded(problem.named(name_of(target)).to_dict()))
+    while True:
+        try:
+            assignment: Assignment = line.recv()
+        except EOFError:
+            return
+        outcome = evaluate(problem, assignment, send)
+        if assignment.wants_duration and problem.duration is not None:
+            send(Lasted(float(problem.duration(dict(assignment.config)))))
+        # What the trial printed is to be there when its end is noticed.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        send(outcome)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies, in whatever C code it is then."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

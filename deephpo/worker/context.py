@@ -1,0 +1,71 @@
+"""The Context that ``run(config, ctx)`` gets: what a trial may know, and how it speaks while it runs."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from deephpo.trial import Report
+from deephpo.worker.messages import Assignment
+
+
+class Context:
+    """Handed to every evaluation."""
+
+    rank = 0
+    """This process's place among those that train the trial together."""
+    size = 1
+    """How many processes train the trial together."""
+
+    def __init__(self, assignment: Assignment, budget: int | None, send: Callable[[Report], None]) -> None:
+        self.trial_id = assignment.trial_id
+        """The trial's number, counted from 0."""
+        self.seed = assignment.seed
+        """For the training's random numbers: the same for the same trial of the same search."""
+        self.budget = budget
+        """The last step of the problem's fidelity; None if it has none."""
+        self._directory = Path(assignment.directory)
+        self._send = send
+
+    @property
+    def directory(self) -> Path:
+        """A directory of the trial's own, for checkpoints and the like; made at its first use."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return self._directory
+
+    def report(self, step: int, **metrics: float) -> None:
+        """Send the metrics of one step to the master; does not wait for it.
+
+        step: a whole number from 0 on, such as the epoch.  Raises TypeError or ValueError, so that the trial
+        fails at its first report rather than at its last, when the step or a metric is no number.
+        """
+        if isinstance(step, bool) or not isinstance(step, numbers.Integral):
+            raise TypeError(f"ctx.report: step must be a whole number, not {step!r}.")
+        if step < 0:
+            raise ValueError(f"ctx.report: step counts from 0, but it is {step}.")
+        if not metrics:
+            raise ValueError("ctx.report: name at least one metric, as in ctx.report(epoch, val_error=0.1).")
+        self._send(Report(self.trial_id, int(step), numbers_of(metrics)))
+
+
+def numbers_of(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return metrics as plain floats; raises TypeError, naming the metric, if one is no number."""
+    plain = {}
+    for name, value in metrics.items():
+        number = as_number(value)
+        if number is None:
+            raise TypeError(f"the metric {name!r} must be a number, not {value!r} ({type(value).__name__}).")
+        plain[str(name)] = number
+    return plain
+
+
+def as_number(value: Any) -> float | None:
+    """Return a number of Python, numpy or a tensor library as a float; None if it is none."""
+    if isinstance(value, str | bytes) or value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

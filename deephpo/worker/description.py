@@ -1,0 +1,28 @@
+"""Reading a problem's declaration without running its code in this process."""
+
+from __future__ import annotations
+
+from multiprocessing.connection import wait
+
+from deephpo.errors import ProblemError
+from deephpo.problem import Declaration
+from deephpo.worker.messages import Gone, Loaded
+from deephpo.worker.process import TrialProcess
+
+
+def describe(target: str) -> Declaration:
+    """Return the declaration of the problem at ``target``, read by a child process.
+
+    Raises ProblemError with what is wrong, where, and the cure.
+    """
+    process = TrialProcess(target)
+    try:
+        while True:
+            wait(process.sources, timeout=0.1)
+            for message in process.poll():
+                if isinstance(message, Loaded):
+                    return Declaration.from_dict(message.declaration)
+                if isinstance(message, Gone):
+                    raise ProblemError(message.reason)
+    finally:
+        process.kill()

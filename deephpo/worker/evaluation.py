@@ -1,0 +1,68 @@
+"""One evaluation: call the user's ``run``, and say how it ended, whatever it does."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from deephpo.problem import Problem
+from deephpo.trial import Outcome, Report, TrialState
+from deephpo.worker.context import Context, as_number
+from deephpo.worker.messages import Assignment
+
+
+def evaluate(problem: Problem, assignment: Assignment, send: Callable[[Report], None]) -> Outcome:
+    """Return the outcome of one trial; everything that ``run`` raises becomes a failure."""
+    fidelity = problem.declaration.fidelity
+    context = Context(assignment, fidelity.high if fidelity else None, send)
+    config = dict(assignment.config)
+    try:
+        returned = problem.run(config, context) if problem.takes_context else problem.run(config)
+    except SystemExit as error:
+        return _failed(assignment, f"run() called sys.exit({error.code!r})", traceback.format_exc())
+    except BaseException as error:  # noqa: BLE001  (the process border: a trial cannot hurt the search)
+        return _failed(assignment, _one_line(error), traceback.format_exc())
+    return judge(assignment, returned, problem.declaration.objective)
+
+
+def judge(assignment: Assignment, returned: Any, objective: str) -> Outcome:
+    """Return the outcome that a return value of ``run`` stands for."""
+    metrics = returned if isinstance(returned, Mapping) else {objective: returned}
+    if objective not in metrics:
+        keys = ", ".join(repr(key) for key in metrics) or "nothing"
+        return _failed(
+            assignment, f"run() returned a dict with {keys}, but without the objective {objective!r}"
+        )
+    value = as_number(metrics[objective])
+    if value is None:
+        what = f"the objective {objective!r} as" if isinstance(returned, Mapping) else ""
+        reason = f"run() returned {what} {_short(metrics[objective])}; it must return a number".replace(
+            "  ", " "
+        )
+        return _failed(assignment, f"{reason}, or a dict that holds {objective!r}")
+    numbers = {str(name): as_number(metric) for name, metric in metrics.items()}
+    kept = {name: number for name, number in numbers.items() if number is not None}
+    if not math.isfinite(value):
+        return Outcome(assignment.trial_id, TrialState.FAILED, metrics=kept, reason=f"{objective} is {value}")
+    dropped = [name for name, number in numbers.items() if number is None]
+    reason = f"left out, being no numbers: {', '.join(dropped)}" if dropped else ""
+    return Outcome(assignment.trial_id, TrialState.COMPLETED, value, kept, reason)
+
+
+def _failed(assignment: Assignment, reason: str, detail: str = "") -> Outcome:
+    return Outcome(assignment.trial_id, TrialState.FAILED, reason=reason, detail=detail)
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return _shorten(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _short(value: Any) -> str:
+    return _shorten(repr(value))
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,106 @@
+"""Loading the user's problem: this runs in a child, never in a search process."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from deephpo.errors import ProblemError, UserError
+from deephpo.problem import Problem
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Return the file or module, and the name in it: ``problem`` unless the target ends in ``:name``."""
+    place, separator, name = target.rpartition(":")
+    return (place, name) if separator and place else (target, "problem")
+
+
+def is_file(place: str) -> bool:
+    """Return whether the place of a target is a file rather than a module."""
+    return place.endswith(".py") or os.sep in place
+
+
+def name_of(target: str) -> str:
+    """Return what a run of this problem is called: the file's or the module's last name."""
+    place, _ = split_target(target)
+    return Path(place).stem if is_file(place) else place.rpartition(".")[2]
+
+
+def load_problem(target: str) -> Problem:
+    """Return the problem at ``PROBLEM.py`` or ``package.module``, either with ``:name`` behind it.
+
+    Raises ProblemError: what is wrong with it, in which file and line.
+    """
+    place, name = split_target(target)
+    try:
+        module = _load_file(Path(place)) if is_file(place) else _load_module(place)
+    except UserError as error:
+        raise ProblemError(f"{_where(error, place)}{error}") from None
+    except BaseException as error:
+        raise ProblemError(f"{_where(error, place)}{_sentence(error)}") from error
+    found = getattr(module, name, None)
+    if isinstance(found, Problem):
+        return found
+    if found is None:
+        raise ProblemError(
+            f"{place} defines no {name!r}; end it with: {name} = Problem(space, run, objective='...')."
+        )
+    raise ProblemError(f"{place}: {name!r} must be a Problem, but it is a {type(found).__name__}.")
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ProblemError(f"There is no file {path}.")
+    # As for a script, what lies beside the file can be imported.
+    sys.path.insert(0, str(path.resolve().parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if spec is None or spec.loader is None:
+        raise ProblemError(f"{path} is no Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_module(name: str) -> ModuleType:
+    sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ProblemError(
+                f"There is no module {name!r}, nor a file of that name; a file is named with its .py."
+            ) from None
+        raise
+
+
+def _where(error: BaseException, place: str) -> str:
+    """Return the innermost place in the user's own files, as a beginning of a sentence."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: "
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((own, "<", sys.base_prefix, sys.prefix))
+    ]
+    if not frames:
+        return ""
+    relative = os.path.relpath(frames[-1].filename)
+    filename = frames[-1].filename if relative.startswith("..") else relative
+    return f"{filename}, line {frames[-1].lineno}: "
+
+
+def _sentence(error: BaseException) -> str:
+    message = str(error.msg) if isinstance(error, SyntaxError) else str(error)
+    sentence = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if isinstance(error, NameError) and error.name == "run":
+        sentence += "; define it above the problem: def run(config, ctx): ..."
+    if isinstance(error, TypeError) and "missing 1 required positional argument: 'run'" in message:
+        sentence += "; a problem is Problem(space, run, objective='...')"
+    return sentence.rstrip(".") + "."

@@ -1,0 +1,49 @@
+"""Where a run's trials find their problem and their files, and how many threads they may use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from deephpo.trial import Trial
+from deephpo.worker.messages import Assignment
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The same for all workers of a run; the master sends it to them."""
+
+    target: str
+    """The problem, as for ``deephpo search``."""
+    trials: str
+    """Below it each trial that asks for it gets a directory of its own."""
+    outputs: str | None = None
+    """Below it is what the trials print; None: it is kept nowhere."""
+
+    def assignment(self, trial: Trial, wants_duration: bool = False) -> Assignment:
+        """Return what a child is told of the trial."""
+        directory = str(Path(self.trials) / f"{trial.id:06d}")
+        return Assignment(trial.id, trial.config, trial.seed, directory, wants_duration)
+
+    def output_of(self, worker: int) -> Path | None:
+        """Return the file for what the trials of one worker print."""
+        return None if self.outputs is None else Path(self.outputs) / f"worker-{worker:05d}.txt"
+
+
+def thread_limits(cores: float) -> dict[str, str]:
+    """Return variables that keep a child's thread pools to the cores it owns; what the user set stays.
+
+    Without them every trial starts a thread for every core of the node, and the trials of one node spend
+    their time waiting for each other.
+    """
+    threads = str(max(1, int(cores)))
+    return {name: threads for name in _THREAD_VARIABLES if name not in os.environ}

@@ -1,0 +1,128 @@
+import itertools
+import statistics
+
+import numpy as np
+import pytest
+
+from deephpo.search.create import create_search
+from deephpo.space.parameters import Categorical, Float, Integer
+from deephpo.space.space import Space
+
+SPACE = Space(
+    [Float("lr", 1e-5, 1, log=True), Integer("n", 1, 50), Categorical("c", ["a", "b", "c"]), Float("x", 0, 1)]
+)
+
+
+def loss(config):
+    lr = np.log10(config["lr"]) + 3
+    return (
+        lr**2 + ((config["n"] - 20) / 10) ** 2 + 2 * "abc".index(config["c"]) + 4 * (config["x"] - 0.3) ** 2
+    )
+
+
+def best_after(n, search):
+    for _ in range(n):
+        (trial,) = search.ask()
+        search.tell(trial, loss(trial.config))
+    return search.best.value
+
+
+@pytest.mark.parametrize("surrogate", ["forest", "extra-trees"])
+def test_it_beats_random_search_by_far(surrogate):
+    def median(name, **options):
+        return statistics.median(
+            best_after(40, create_search(name, SPACE, seed=seed, **options)) for seed in range(5)
+        )
+
+    assert median("ambs", surrogate=surrogate) < 0.5 * median("random")
+
+
+def after_the_design(told=20, **options):
+    """Return a search on a square that was told some values of a bowl."""
+    search = create_search("ambs", Space([Float("x", 0, 1), Float("y", 0, 1)]), **options)
+    for trial in search.ask(told):
+        search.tell(trial, (trial.config["x"] - 0.3) ** 2 + (trial.config["y"] - 0.6) ** 2)
+    return search
+
+
+def spread(trials):
+    points = np.array([[trial.config["x"], trial.config["y"]] for trial in trials])
+    return statistics.mean(np.linalg.norm(a - b) for a, b in itertools.combinations(points, 2))
+
+
+def test_points_asked_together_lie_the_closer_the_more_hopeful_the_lie():
+    def median_spread(lie):
+        return statistics.median(spread(after_the_design(60, lie=lie, seed=seed).ask(8)) for seed in range(9))
+
+    assert median_spread("naive") < 0.6 * median_spread("min")
+    assert median_spread("min") < 0.85 * median_spread("believer")
+    assert median_spread("believer") < median_spread("max")
+
+
+def test_a_region_where_everything_fails_is_left():
+    search = create_search("ambs", Space([Float("x", 0, 1), Float("y", 0, 1)]), seed=3)
+    in_failing_half = []
+    for _ in range(50):
+        (trial,) = search.ask()
+        in_failing_half.append(trial.config["x"] > 0.5)
+        if in_failing_half[-1]:
+            search.fail(trial, "out of memory")
+        else:
+            search.tell(trial, -trial.config["x"] - trial.config["y"])
+    assert sum(in_failing_half[:10]) >= 3
+    assert sum(in_failing_half[-25:]) <= 10
+    assert search.best.config["x"] > 0.4
+
+
+def test_results_matter_only_from_the_initial_successes_on():
+    def course(sign):
+        search = create_search("ambs", SPACE, seed=1, initial=6)
+        configs = []
+        for i in range(10):
+            (trial,) = search.ask()
+            configs.append(trial.config)
+            if i in (0, 3):
+                search.fail(trial, "a failure is no success")
+            else:
+                search.tell(trial, sign * loss(trial.config))
+        return configs
+
+    up, down = course(1.0), course(-1.0)
+    assert up[:8] == down[:8]
+    assert up[8] != down[8]
+
+
+def test_only_the_order_of_the_values_matters():
+    def course(transform):
+        search = create_search("ambs", SPACE, seed=1, initial=5)
+        trials = []
+        for _ in range(12):
+            trials += search.ask()
+            search.tell(trials[-1], transform(loss(trials[-1].config)))
+        return [trial.config for trial in trials]
+
+    assert course(lambda value: value) == course(lambda value: 1e6 * value**3 - 5)
+
+
+def test_kappa_trades_what_is_known_for_what_is_not():
+    def distance(kappa):
+        trials = [trial for seed in range(3) for trial in after_the_design(kappa=kappa, seed=seed).ask(5)]
+        return np.median([np.hypot(t.config["x"] - 0.3, t.config["y"] - 0.6) for t in trials])
+
+    assert distance(0.0) < distance(20.0)
+
+
+def test_pending_trials_are_taken_into_account_when_the_model_is_renewed():
+    searches = [after_the_design(seed=1), after_the_design(seed=1)]
+    pending = [search.ask(30) for search in searches]
+    assert pending[0] == pending[1]
+    for search, trials in zip(searches, pending, strict=True):
+        search.tell(trials[0], 0.0)
+    for trial in pending[0][1:]:
+        searches[0].fail(trial, "told: no lie is needed")
+    assert searches[0].ask(1)[0].config != searches[1].ask(1)[0].config
+
+
+def test_more_points_can_be_asked_than_one_set_of_candidates_bears():
+    trials = after_the_design(seed=1).ask(400)
+    assert len({tuple(trial.config.values()) for trial in trials}) == 400

@@ -1,0 +1,177 @@
+"""What every strategy promises; a new one is one more line of STRATEGIES."""
+
+import itertools
+import math
+
+import pytest
+
+from deephpo.search.create import LIES, SEARCHES, SURROGATES, create_search
+from deephpo.space.conditions import Between
+from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
+from deephpo.space.space import Space
+
+MODEL_BASED = [{"surrogate": surrogate} for surrogate in SURROGATES] + [{"lie": lie} for lie in LIES[1:]]
+STRATEGIES = [
+    *((name, {}) for name in SEARCHES if name != "ambs"),
+    *(("ambs", {"initial": 4, **options}) for options in MODEL_BASED),
+]
+
+SPACE = Space(
+    [
+        Float("momentum", 0, 0.99, when={"optimizer": "sgd"}),
+        Categorical("optimizer", ["adam", "sgd"]),
+        Float("lr", 1e-5, 1e-1, log=True),
+        Integer("layers", 1, 5),
+        Integer("units", 8, 512, log=True, when={"layers": Between(low=2)}),
+        Ordinal("batch", [16, 32, 64]),
+    ],
+    forbidden=[{"optimizer": "sgd", "batch": 64}, {"layers": 5, "units": Between(low=256)}],
+)
+FINITE = Space(
+    [
+        Categorical("kind", ["a", "b", "c"]),
+        Integer("depth", 1, 5, when={"kind": ["a", "b"]}),
+        Categorical("flag", [True, False]),
+    ],
+    forbidden=[{"kind": "b", "depth": [4, 5]}, {"kind": "c", "flag": True}],
+)
+ALL_OF_FINITE = [
+    *({"kind": "a", "depth": depth, "flag": flag} for depth in range(1, 6) for flag in (True, False)),
+    *({"kind": "b", "depth": depth, "flag": flag} for depth in range(1, 4) for flag in (True, False)),
+    {"kind": "c", "flag": False},
+]
+
+
+def loss(config):
+    return abs(math.log10(config["lr"]) + 3) + config.get("momentum", 0.5) + 0.1 * config["layers"]
+
+
+def distinct(trials):
+    return len({tuple(sorted(trial.config.items())) for trial in trials})
+
+
+@pytest.fixture(
+    params=STRATEGIES, ids=lambda strategy: "-".join(map(str, [strategy[0], *strategy[1].values()]))
+)
+def create(request):
+    name, options = request.param
+
+    def create(space=SPACE, **more):
+        return create_search(name, space, **{"seed": 7, **options, **more})
+
+    return create
+
+
+class TestEveryStrategy:
+    def test_asks_as_many_as_wanted_all_different_and_all_in_the_space(self, create):
+        search = create()
+        trials = []
+        for q in (1, 3, 8, 1, 5):
+            asked = search.ask(q)
+            assert len(asked) == q
+            trials += asked
+            for trial in asked:
+                search.tell(trial, loss(trial.config))
+        assert distinct(trials) == len(trials) == 18
+        assert all(SPACE.complete(trial.config) == trial.config for trial in trials)
+        assert not search.exhausted
+
+    def test_does_not_repeat_what_is_pending(self, create):
+        search = create()
+        trials = search.ask(6)
+        for trial in trials[::2]:
+            search.tell(trial, loss(trial.config))
+        for _ in range(4):
+            trials += search.ask(3)
+            search.tell(trials[-2], loss(trials[-2].config))
+            trials += search.ask(1)
+        assert distinct(trials) == len(trials)
+
+    def test_asks_the_same_again_with_the_same_seed_and_the_same_results(self, create):
+        assert self._course(create()) == self._course(create())
+
+    def test_asks_the_same_when_it_maximises_the_opposite(self, create):
+        assert self._course(create(direction="maximize"), sign=-1.0) == self._course(create())
+
+    @staticmethod
+    def _course(search, sign=1.0):
+        """Ask by threes, and tell each trial while two others are out."""
+        pending, course = search.ask(3), []
+        for _ in range(12):
+            trial = pending.pop(0)
+            search.tell(trial, sign * loss(trial.config))
+            pending += search.ask(1)
+            course.append(trial)
+        return course + pending
+
+    def test_asks_its_starting_points_first(self, create):
+        start = [
+            {"optimizer": "adam", "lr": 0.01, "layers": 1, "batch": 64},
+            {"momentum": 0.5, "optimizer": "sgd", "lr": 0.01, "layers": 2, "units": 64, "batch": 16},
+        ]
+        trials = create(start=start).ask(4)
+        assert [trial.config for trial in trials[:2]] == start
+        assert distinct(trials) == 4
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_survives_failures(self, create, value):
+        search = create()
+        for i in range(14):
+            (trial,) = search.ask()
+            if i % 3 == 0:
+                search.fail(trial, "it crashed")
+            elif i % 3 == 1:
+                search.tell(trial, value)
+            else:
+                search.tell(trial, loss(trial.config))
+        assert math.isfinite(search.best.value)
+        assert len(search.ask(3)) == 3
+
+    def test_survives_nothing_but_failures(self, create):
+        search = create()
+        for _ in range(12):
+            search.fail(search.ask()[0], "it crashed")
+        assert search.best is None
+        assert len(search.ask(3)) == 3
+
+    def test_survives_results_that_are_all_the_same(self, create):
+        search = create()
+        for _ in range(12):
+            search.tell(search.ask()[0], 1.0)
+        assert search.best.id == 0
+
+    @pytest.mark.parametrize("direction", ["minimize", "maximize"])
+    def test_knows_the_best_that_it_was_told(self, create, direction):
+        search = create(direction=direction)
+        values = []
+        for trial in [*search.ask(5), *search.ask(5)]:
+            values.append(loss(trial.config))
+            search.tell(trial, values[-1])
+        assert search.best.value == (min if direction == "minimize" else max)(values)
+        assert loss(search.best.config) == search.best.value
+
+    @pytest.mark.parametrize("q", [1, 4, 30])
+    def test_asks_every_configuration_of_a_finite_space_once_and_then_is_exhausted(self, create, q):
+        search, configs = create(FINITE), []
+        for _ in itertools.repeat(None, 30):
+            if search.exhausted:
+                break
+            asked = search.ask(q)
+            configs += [trial.config for trial in asked]
+            for trial in asked:
+                search.tell(trial, float(len(trial.config["kind"]) + trial.config.get("depth", 0)))
+        assert sorted(configs, key=str) == sorted(ALL_OF_FINITE, key=str)
+        assert search.ask(q) == []
+
+    def test_asks_every_configuration_of_a_finite_space_even_if_nothing_comes_back(self, create):
+        search = create(FINITE)
+        configs = [trial.config for _ in range(9) for trial in search.ask(2)]
+        assert sorted(configs, key=str) == sorted(ALL_OF_FINITE, key=str)
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name != "grid"])
+def test_another_seed_is_another_search(name):
+    assert (
+        create_search(name, SPACE, seed=1).ask()[0].config
+        != create_search(name, SPACE, seed=2).ask()[0].config
+    )

@@ -1,0 +1,83 @@
+import math
+
+import pytest
+
+from deephpo.errors import OptionError, SpaceError
+from deephpo.search.create import AMBS_OPTIONS, LIES, SEARCHES, SURROGATES, check_options, create_search
+from deephpo.space.parameters import Float
+from deephpo.space.space import Space
+
+SPACE = Space([Float("x", 0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        (
+            "ambz",
+            {},
+            "There is no search 'ambz'; did you mean 'ambs'? Known: ambs, random, sobol, lhs, grid.",
+        ),
+        ("ambs", {"direction": "max"}, "direction must be 'minimize' or 'maximize', not 'max'."),
+        ("random", {"seed": -1}, "seed must be a whole number from 0 on, not -1."),
+        ("random", {"seed": 1.5}, "seed must be a whole number from 0 on, not 1.5."),
+        ("random", {"seed": True}, "seed must be a whole number from 0 on, not True."),
+        (
+            "ambs",
+            {"kapa": 1},
+            "The search 'ambs' has no option 'kapa'; it takes surrogate, kappa, lie, initial.",
+        ),
+        ("grid", {"kappa": 1}, "The search 'grid' has no option 'kappa'; it takes no options of its own."),
+        (
+            "ambs",
+            {"surrogate": "forrest"},
+            "There is no surrogate 'forrest'; did you mean 'forest'? Known: forest, extra-trees.",
+        ),
+        ("ambs", {"surrogate": None}, "There is no surrogate None. Known: forest, extra-trees."),
+        ("ambs", {"lie": "median"}, "There is no lie 'median'; did you mean"),
+        ("ambs", {"lie": None}, "There is no lie None. Known: believer, min, mean, max, naive."),
+        ("ambs", {"kappa": -1}, "kappa must be a number from 0 on, such as 1.96, not -1."),
+        ("ambs", {"kappa": math.nan}, "kappa must be a number from 0 on, such as 1.96, not nan."),
+        ("ambs", {"kappa": math.inf}, "kappa must be a number from 0 on, such as 1.96, not inf."),
+        ("ambs", {"kappa": "1"}, "kappa must be a number from 0 on, such as 1.96, not '1'."),
+        ("ambs", {"kappa": True}, "kappa must be a number from 0 on, such as 1.96, not True."),
+        ("ambs", {"initial": 0}, "initial must be a whole number from 1 on, not 0."),
+        ("ambs", {"initial": 2.0}, "initial must be a whole number from 1 on, not 2.0."),
+        ("ambs", {"initial": True}, "initial must be a whole number from 1 on, not True."),
+    ],
+)
+def test_a_wrong_name_or_option_is_refused_with_the_cure(name, options, sentence):
+    with pytest.raises(OptionError) as error:
+        create_search(name, SPACE, **options)
+    assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_listed_search_can_be_created_and_asked(name):
+    assert len(create_search(name, SPACE).ask(2)) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"surrogate": surrogate} for surrogate in SURROGATES),
+        *({"lie": lie} for lie in LIES),
+        {"kappa": 0},
+        {"initial": 1},
+    ],
+    ids=str,
+)
+def test_every_listed_option_is_taken(options):
+    assert options.keys() <= set(AMBS_OPTIONS)
+    check_options("ambs", options)
+    assert create_search("ambs", SPACE, **options).ask()
+
+
+def test_a_starting_point_outside_of_the_space_is_refused():
+    with pytest.raises(SpaceError, match="2 is not a value of 'x'"):
+        create_search("random", SPACE, start=[{"x": 2}])
+
+
+def test_a_starting_point_is_completed_by_the_defaults():
+    space = Space([Float("x", 0, 1, default=0.25), Float("y", 0, 1, default=0.75)])
+    assert create_search("ambs", space, start=[{"y": 0.5}]).ask()[0].config == {"x": 0.25, "y": 0.5}

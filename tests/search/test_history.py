@@ -1,0 +1,52 @@
+import math
+
+import numpy as np
+import pytest
+
+from deephpo.search.history import History
+
+
+def rows(*codes):
+    return np.array(codes, dtype=np.float32).reshape(-1, 2)
+
+
+@pytest.fixture
+def history():
+    history = History(2)
+    for trial_id, row in enumerate(rows([0.1, 0.1], [0.2, 0.2], [0.3, 0.3])):
+        history.asked(trial_id, row)
+    return history
+
+
+def test_observations_stand_in_the_order_in_which_they_were_told(history):
+    history.told(2, 5.0)
+    history.told(0, math.inf)
+    assert (history.rows == rows([0.3, 0.3], [0.1, 0.1])).all()
+    assert history.values.tolist() == [5.0, math.inf]
+    assert (history.n, history.succeeded) == (2, 1)
+
+
+def test_a_told_trial_is_no_longer_pending_but_stays_tried(history):
+    history.told(1, 5.0)
+    assert (history.pending_rows == rows([0.1, 0.1], [0.3, 0.3])).all()
+    assert len(history.tried) == 3
+
+
+def test_no_pending_trials_are_a_table_without_rows():
+    assert History(3).pending_rows.shape == (0, 3)
+
+
+def test_new_rows_are_those_never_asked_each_once_in_their_order(history):
+    history.told(1, 5.0)
+    candidates = rows([0.9, 0.9], [0.2, 0.2], [0.5, 0.5], [0.9, 0.9], [0.3, 0.3])
+    assert (history.new(candidates) == rows([0.9, 0.9], [0.5, 0.5])).all()
+    assert history.new(rows([0.1, 0.1])).shape == (0, 2)
+
+
+def test_nothing_is_lost_when_the_tables_grow():
+    history = History(1)
+    for i in range(1000):
+        history.asked(i, np.array([i], dtype=np.float32))
+        history.told(i, float(-i))
+    assert history.rows[:, 0].tolist() == list(range(1000))
+    assert history.values.tolist() == [-i for i in range(1000)]

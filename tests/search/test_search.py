@@ -1,0 +1,82 @@
+import math
+
+import pytest
+
+from deephpo.search.create import create_search
+from deephpo.space.parameters import Float, Integer
+from deephpo.space.space import Space
+
+SPACE = Space([Float("x", 0, 1), Integer("n", 1, 100)])
+
+
+@pytest.fixture
+def search():
+    return create_search("random", SPACE, seed=4)
+
+
+def test_ids_count_from_zero(search):
+    assert [trial.id for trial in [*search.ask(3), *search.ask(2)]] == [0, 1, 2, 3, 4]
+
+
+def test_a_trials_seed_depends_on_the_searchs_seed_and_the_id_alone(search):
+    one_by_one = [search.ask()[0].seed for _ in range(4)]
+    other_strategy = create_search("sobol", SPACE, seed=4)
+    assert [trial.seed for trial in other_strategy.ask(4)] == one_by_one
+    assert len(set(one_by_one)) == 4
+    assert create_search("random", SPACE, seed=5).ask()[0].seed != one_by_one[0]
+
+
+@pytest.mark.parametrize("q", [0, -1])
+def test_less_than_one_trial_cannot_be_asked(search, q):
+    with pytest.raises(ValueError, match=f"from 1 on, not {q}"):
+        search.ask(q)
+
+
+@pytest.mark.parametrize(("direction", "best"), [("minimize", -3.0), ("maximize", 7.0)])
+def test_the_best_trial_has_its_value_in_the_users_direction(direction, best):
+    search = create_search("random", SPACE, direction=direction)
+    for trial, value in zip(search.ask(5), [2.0, 7.0, math.nan, -3.0, 0.0], strict=True):
+        search.tell(trial, value)
+        assert trial.value is None
+    assert search.best.value == best
+
+
+def test_the_first_of_equals_is_the_best(search):
+    first, second = search.ask(2)
+    search.tell(second, 0.0)
+    search.tell(first, 0.0)
+    assert search.best.id == second.id
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_a_value_that_is_no_number_is_a_failure_and_never_the_best(value, direction):
+    search = create_search("random", SPACE, direction=direction)
+    search.tell(search.ask()[0], value)
+    assert search.best is None
+
+
+def test_a_trial_is_told_once(search):
+    first, second, third = search.ask(3)
+    search.tell(first, 1.0)
+    search.fail(second, "it crashed")
+    for trial in (first, second):
+        with pytest.raises(ValueError, match=f"Trial {trial.id} is not pending"):
+            search.tell(trial, 2.0)
+        with pytest.raises(ValueError, match=f"Trial {trial.id} is not pending"):
+            search.fail(trial, "again")
+    search.tell(third, 0.5)
+    assert search.best.id == third.id
+
+
+def test_a_trial_of_another_search_is_refused(search):
+    (foreign,) = create_search("random", SPACE).ask()
+    with pytest.raises(ValueError, match="never asked here"):
+        search.tell(foreign, 1.0)
+
+
+def test_repeated_starting_points_are_asked_once_and_all_of_them_come_first():
+    a, b = {"x": 0.25, "n": 1}, {"x": 0.5, "n": 2}
+    search = create_search("random", SPACE, start=[a, a, b])
+    assert [search.ask()[0].config for _ in range(2)] == [a, b]
+    assert search.ask()[0].config not in (a, b)

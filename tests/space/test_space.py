@@ -1,0 +1,172 @@
+import json
+import math
+
+import pytest
+
+from deephpo.errors import SpaceError
+from deephpo.space.conditions import Between
+from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
+from deephpo.space.space import Space
+
+
+@pytest.fixture
+def space():
+    return Space(
+        [
+            Float("momentum", 0, 1, when={"optimizer": "sgd"}, default=0.9),
+            Categorical("optimizer", ["adam", "sgd"], default="adam"),
+            Integer("layers", 1, 4, default=2),
+            Integer(
+                "width", 8, 64, log=True, when=[{"layers": Between(low=3)}, {"optimizer": "sgd"}], default=16
+            ),
+            Ordinal("batch", [16, 32, 64], default=32),
+        ],
+        forbidden=[{"optimizer": "sgd", "batch": [32, 64]}, {"momentum": Between(0.95), "layers": 4}],
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Space([]), "Space: it needs at least one parameter"),
+        (
+            lambda: Space(["lr"]),
+            "Space: 'lr' is no parameter; known kinds: Float, Integer, Categorical, Ordinal",
+        ),
+        (
+            lambda: Space([Float("x", 0, 1), Integer("x", 0, 1)]),
+            "two parameters have the name 'x'; rename one",
+        ),
+        (
+            lambda: Space([Categorical("opt", ["a", "b"]), Float("x", 0, 1, when={"opti": "a"})]),
+            "Float 'x': when= There is no parameter 'opti'; did you mean 'opt'?",
+        ),
+        (
+            lambda: Space([Categorical("opt", ["a", "b"]), Float("x", 0, 1, when={"opt": "c"})]),
+            "Float 'x': when= 'c' is not a value of 'opt'",
+        ),
+        (
+            lambda: Space([Categorical("opt", ["a", "b"]), Float("x", 0, 1, when={"opt": Between(1)})]),
+            "Between needs a number, but 'opt' is a Categorical",
+        ),
+        (lambda: Space([Float("x", 0, 1, when={"x": Between(0.5)})]), "conditions of 'x' form a circle"),
+        (
+            lambda: Space(
+                [Float("x", 0, 1, when={"y": 0}), Float("y", 0, 1, when={"x": 0}), Float("z", 0, 1)]
+            ),
+            "conditions of 'x', 'y' form a circle",
+        ),
+        (
+            lambda: Space([Float("x", 0, 1)], forbidden=[{"y": 1}]),
+            "Space: forbidden= There is no parameter 'y'",
+        ),
+        (
+            lambda: Space([Float("x", 0, 1)], forbidden=[{"x": 2}]),
+            "Space: forbidden= 2 is not a value of 'x'",
+        ),
+        (lambda: Space([Float("x", 0, 1)], forbidden=["x"]), "Space: forbidden= takes a mapping .* not 'x'"),
+    ],
+)
+def test_a_space_that_cannot_be_is_refused(make, sentence):
+    with pytest.raises(SpaceError, match=sentence):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (["adam"], "A configuration is a dict from parameter to value, not"),
+        ({"layer": 2}, "There is no parameter 'layer'; did you mean 'layers'?"),
+        ({"layers": 9}, "9 is not a value of 'layers'"),
+        ({"momentum": 0.5}, "'momentum' has a value, but its condition .* does not hold"),
+        ({"optimizer": "sgd", "batch": 64}, "is a forbidden combination"),
+        ({"optimizer": "sgd", "batch": 16, "momentum": 0.97, "layers": 4}, "is a forbidden combination"),
+    ],
+)
+def test_a_configuration_outside_of_the_space_is_refused(space, config, sentence):
+    with pytest.raises(SpaceError, match=sentence):
+        space.complete(config)
+
+
+def test_a_missing_value_without_a_default_is_refused():
+    with pytest.raises(SpaceError, match="'x' has neither a value nor a default"):
+        Space([Float("x", 0, 1)]).complete({})
+
+
+@pytest.mark.parametrize(
+    ("config", "complete"),
+    [
+        ({}, {"optimizer": "adam", "layers": 2, "batch": 32}),
+        (
+            {"batch": 16, "optimizer": "sgd"},
+            {"momentum": 0.9, "optimizer": "sgd", "layers": 2, "width": 16, "batch": 16},
+        ),
+        ({"layers": 3.0}, {"optimizer": "adam", "layers": 3, "width": 16, "batch": 32}),
+    ],
+)
+def test_a_configuration_is_completed_by_the_defaults_in_the_order_of_the_space(space, config, complete):
+    assert repr(space.complete(config)) == repr(complete)
+
+
+def test_there_is_a_default_configuration_only_if_all_active_parameters_have_defaults(space):
+    assert space.default_config() == {"optimizer": "adam", "layers": 2, "batch": 32}
+    assert Space([Float("x", 0, 1, default=0.5), Float("y", 0, 1)]).default_config() is None
+
+
+def test_a_parameter_stands_behind_all_that_its_condition_speaks_of(space):
+    names = [p.name for p in space.order]
+    assert sorted(names) == sorted(p.name for p in space.parameters)
+    assert names.index("optimizer") < names.index("momentum")
+    assert max(names.index("optimizer"), names.index("layers")) < names.index("width")
+
+
+def test_the_child_of_an_inactive_parameter_is_inactive():
+    space = Space(
+        [
+            Categorical("a", ["on", "off"]),
+            Categorical("b", ["on", "off"], when={"a": "on"}),
+            Float("c", 0, 1, when={"b": "on"}),
+        ]
+    )
+    assert space.complete({"a": "off"}) == {"a": "off"}
+    assert space.is_active(space.by_name["c"], {"a": "on", "b": "on"})
+
+
+@pytest.mark.parametrize(
+    ("config", "forbidden"),
+    [({"optimizer": "sgd"}, False), ({"optimizer": "sgd", "batch": 32}, True), ({"batch": 32}, False)],
+)
+def test_a_combination_is_forbidden_when_all_of_it_is_there(space, config, forbidden):
+    assert space.is_forbidden(config) is forbidden
+
+
+def test_a_space_survives_json(space):
+    read = Space.from_dict(json.loads(json.dumps(space.to_dict(), allow_nan=False)))
+    assert read == space
+    assert read.defaults == space.defaults
+    assert read.to_dict() == space.to_dict()
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        Float("x", 1e-5, 0.1, log=True),
+        Float("x", 0, 1, step=0.25, default=0.0),
+        Integer("x", 1, 9, step=2),
+        Categorical("x", [True, False], default=False),
+        Categorical("x", [None, 1, 1.5, "a"]),
+        Ordinal("x", [16, 32]),
+    ],
+)
+def test_a_parameter_survives_json_with_all_its_options(parameter):
+    read = Space.from_dict(json.loads(json.dumps(Space([parameter]).to_dict())))
+    assert read.parameters == (parameter,)
+    assert type(read.parameters[0]) is type(parameter)
+
+
+def test_spaces_that_differ_in_a_condition_are_different():
+    def space(layers):
+        return Space([Integer("n", 1, 3), Float("x", 0, math.pi, when={"n": layers})])
+
+    assert space(1) == space([1])
+    assert space(1) != space(2)
