@@ -1,4 +1,5 @@
 import itertools
+import math
 import statistics
 
 import numpy as np
@@ -37,11 +38,18 @@ def test_it_beats_random_search_by_far(surrogate):
     assert median("ambs", surrogate=surrogate) < 0.5 * median("random")
 
 
+SQUARE = Space([Float("x", 0, 1), Float("y", 0, 1)])
+
+
+def bowl(config):
+    return (config["x"] - 0.3) ** 2 + (config["y"] - 0.6) ** 2
+
+
 def after_the_design(told=20, **options):
-    """Return a search on a square that was told some values of a bowl."""
-    search = create_search("ambs", Space([Float("x", 0, 1), Float("y", 0, 1)]), **options)
+    """Return a search on the square that was told some values of the bowl."""
+    search = create_search("ambs", SQUARE, **options)
     for trial in search.ask(told):
-        search.tell(trial, (trial.config["x"] - 0.3) ** 2 + (trial.config["y"] - 0.6) ** 2)
+        search.tell(trial, bowl(trial.config))
     return search
 
 
@@ -60,7 +68,7 @@ def test_points_asked_together_lie_the_closer_the_more_hopeful_the_lie():
 
 
 def test_a_region_where_everything_fails_is_left():
-    search = create_search("ambs", Space([Float("x", 0, 1), Float("y", 0, 1)]), seed=3)
+    search = create_search("ambs", SQUARE, seed=3)
     in_failing_half = []
     for _ in range(50):
         (trial,) = search.ask()
@@ -107,20 +115,30 @@ def test_only_the_order_of_the_values_matters():
 def test_kappa_trades_what_is_known_for_what_is_not():
     def distance(kappa):
         trials = [trial for seed in range(3) for trial in after_the_design(kappa=kappa, seed=seed).ask(5)]
-        return np.median([np.hypot(t.config["x"] - 0.3, t.config["y"] - 0.6) for t in trials])
+        return statistics.median(bowl(trial.config) for trial in trials)
 
     assert distance(0.0) < distance(20.0)
 
 
-def test_pending_trials_are_taken_into_account_when_the_model_is_renewed():
-    searches = [after_the_design(seed=1), after_the_design(seed=1)]
-    pending = [search.ask(30) for search in searches]
-    assert pending[0] == pending[1]
-    for search, trials in zip(searches, pending, strict=True):
-        search.tell(trials[0], 0.0)
-    for trial in pending[0][1:]:
-        searches[0].fail(trial, "told: no lie is needed")
-    assert searches[0].ask(1)[0].config != searches[1].ask(1)[0].config
+def test_a_new_model_is_told_the_lies_of_all_that_is_pending():
+    def distance(lie):
+        """Leave a cluster at the optimum pending, and return how far from it the next point lies."""
+        cluster = [{"x": 0.3 + dx, "y": 0.6 + dy} for dx in (0.0, 0.02) for dy in (0.0, 0.02)]
+        distances = []
+        for seed in range(7):
+            search = create_search("ambs", SQUARE, lie=lie, kappa=0.0, seed=seed, start=cluster)
+            for trial in search.ask(44)[4:]:
+                search.tell(trial, bowl(trial.config))
+            distances.append(math.sqrt(bowl(search.ask()[0].config)))
+        return statistics.median(distances)
+
+    assert distance("max") > 1.5 * distance("naive")
+
+
+def test_candidates_are_renewed_before_the_good_ones_are_used_up():
+    search = after_the_design(told=60, lie="naive")
+    losses = [bowl(search.ask()[0].config) for _ in range(1000)]
+    assert statistics.median(losses[-200:]) < 0.01
 
 
 def test_more_points_can_be_asked_than_one_set_of_candidates_bears():

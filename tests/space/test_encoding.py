@@ -94,6 +94,12 @@ def test_neighbours_are_complete_and_allowed_configurations(encoding):
     assert all(MIXED.complete(config) == config for config in encoding.decode(neighbours))
 
 
+def test_the_rows_of_neighbours_are_those_of_the_grid():
+    encoding = FINITE.encoding()
+    rows = encoding.sample(1000, RNG(0))
+    assert set(keys(encoding.mutate(rows, RNG(1)))) <= set(keys(np.concatenate(list(encoding.grid()))))
+
+
 def test_neighbours_differ_from_their_parents_in_few_places():
     encoding = Space(MIXED.parameters).encoding()
     rows = encoding.sample(1000, RNG(0))
