@@ -11,7 +11,7 @@ from deephpo import Categorical, Fidelity, Float, Integer, Problem, Space
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras  # noqa: E402  (the backend is chosen first)
+import keras
 
 EPOCHS = 10
 

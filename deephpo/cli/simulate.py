@@ -94,15 +94,15 @@ def _figures(session: Session, clock: MasterClock) -> dict[str, Any]:
 def _show(session: Session, figures: dict[str, Any]) -> None:
     from deephpo.report.summary import best_table, clock, figure
 
-    print(
-        f"{figures['trials']} trials ({figures['distinct']} distinct) on {figures['workers']} simulated workers"
-    )
-    print(f"virtual time     {clock(figures['virtual_s'])}")
-    print(f"workers busy     {100 * figures['utilisation']:.2f} %")
-    print(
-        f"master           {figures['master_cpu_s']:.2f} CPU s, {figures['cpu_ms_per_trial']:.2f} ms a trial"
-    )
-    print(f"best             {figure(figures['best'])}\n")
+    cpu_s, cpu_ms = figures["master_cpu_s"], figures["cpu_ms_per_trial"]
+    rows = {
+        "trials": f"{figures['trials']}, {figures['distinct']} distinct",
+        "workers": f"{figures['workers']}, busy {100 * figures['utilisation']:.2f} % of the time",
+        "virtual time": clock(figures["virtual_s"]),
+        "master": f"{cpu_s:.2f} CPU seconds, {cpu_ms:.2f} ms a trial",
+        "best": figure(figures["best"]),
+    }
+    print("\n".join(f"{name:<14}{text}" for name, text in rows.items()), end="\n\n")
     print("\n".join(best_table(session.state, top=5)))
 
 

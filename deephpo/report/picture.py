@@ -78,7 +78,7 @@ def _draw_values(axes: Any, state: RunState, unit: float) -> None:
     axes.annotate(
         label,
         (times[first], best[-1]),
-        xytext=(6, 8 if minimize else -14),
+        xytext=(6, -16 if minimize else 8),
         textcoords="offset points",
         color=_INK,
         fontweight="bold",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats.qmc import LatinHypercube, Sobol
 
 from deephpo.search.history import History
 from deephpo.search.untried import Untried
@@ -19,8 +20,6 @@ class SobolSearch:
     """Scrambled Sobol points: any first 2^k of them are spread evenly (A. Owen, 1998)."""
 
     def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
-        from scipy.stats.qmc import Sobol
-
         sampler = Sobol(encoding.d, scramble=True, rng=rng)
         self._stream = _Stream(encoding, lambda: sampler.random(BLOCK))
 
@@ -33,8 +32,6 @@ class LatinHypercubeSearch:
     """One Latin hypercube of 64 points after the other (M. McKay et al., Technometrics 21, 1979)."""
 
     def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
-        from scipy.stats.qmc import LatinHypercube
-
         sampler = LatinHypercube(encoding.d, rng=rng)
         self._stream = _Stream(encoding, lambda: sampler.random(BLOCK))
 

@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
 from deephpo.surrogates.protocol import Rows, Vector
 
@@ -86,8 +87,6 @@ class _Tree:
     """One grown tree and the statistics of its leaves, indexed by node."""
 
     def __init__(self, kind: Kind, X: Rows, y: Vector, seed: int) -> None:
-        from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
-
         if kind == "forest":
             grown = DecisionTreeRegressor(max_features=1 / 2, random_state=seed)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 Vector = NDArray[np.float64]
 
@@ -15,9 +16,6 @@ def normal_scores(values: Vector) -> Vector:
     told as +inf: all of them share the highest ranks, so the model learns to stay away from them
     without being bent by an invented number.
     """
-    # Imported here: scipy.special costs more than the rest of this module's users together.
-    from scipy.special import ndtri
-
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     below = np.cumsum(counts) - counts
     ranks = below + (counts - 1) / 2
