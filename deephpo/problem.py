@@ -115,7 +115,10 @@ class Problem:
 def _takes_context(run: Run) -> bool:
     if not callable(run):
         raise ProblemError(f"Problem: run must be a function run(config, ctx), not {run!r}.")
-    signature = inspect.signature(run)
+    try:
+        signature = inspect.signature(run)
+    except ValueError:  # some builtins have none
+        raise ProblemError(f"Problem: run must be a function run(config, ctx), not {run!r}.") from None
     for arguments, takes_context in ((({}, None), True), (({},), False)):
         try:
             signature.bind(*arguments)
@@ -153,7 +156,10 @@ def _as_space(space: Any) -> Space:
 
 def _starting_points(space: Space, start: Sequence[Config]) -> tuple[Config, ...]:
     """Return the default configuration, if there is one, and the user's, complete and without repeats."""
-    default = space.default_config()
+    try:
+        default = space.default_config()
+    except SpaceError as error:
+        raise ProblemError(f"Problem: the defaults do not fit together: {error}") from None
     points = [] if default is None else [default]
     for place, config in enumerate(start):
         try:

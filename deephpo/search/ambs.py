@@ -98,7 +98,7 @@ class AsynchronousModelBasedSearch:
         return _Generation(posterior, pending, candidates, targets, self._kappa, self._lie)
 
     def _candidates(self, c: int, history: History) -> Rows:
-        best = np.argsort(history.values, kind="stable")[: min(PARENTS, max(1, history.n // 8))]
+        best = np.argsort(history.values, kind="stable")[: min(PARENTS, max(1, history.succeeded // 8))]
         parents = history.rows[best[np.arange(c // 2) % len(best)]]
         rows = [self._encoding.mutate(parents, self._rng), self._encoding.sample(c - len(parents), self._rng)]
         return np.concatenate(rows)

@@ -17,6 +17,9 @@ from deephpo.errors import SpaceError
 from deephpo.space.conditions import ConditionLike, Conjunction, parse_when, same_value
 from deephpo.trial import Value
 
+MOST_LEVELS = 2**20
+"""An encoded value is one float32; more levels than this would not keep a code of their own."""
+
 
 @dataclass(frozen=True)
 class Float:
@@ -94,6 +97,11 @@ class Integer:
         _check_bounds(self, positive_above=0.5)
         if self.step is not None:
             _check_step(self)
+        if self.levels > MOST_LEVELS:
+            raise SpaceError(
+                f"{_label(self)}: {self.levels} values are more than {MOST_LEVELS} and cannot be told apart; "
+                "give it a step, or use Float and round in run()."
+            )
         _finish(self)
 
     @property

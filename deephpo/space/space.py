@@ -49,6 +49,8 @@ class Space:
         self, parameters: Iterable[Parameter], forbidden: Sequence[Mapping[str, Any]] | None = None
     ) -> None:
         clauses = tuple(parse_conjunction(entry, "Space: forbidden=") for entry in forbidden or ())
+        if not isinstance(parameters, Iterable):
+            raise SpaceError(f"Space: the first argument is a list of parameters, not {parameters!r}.")
         self._settle(tuple(parameters), clauses)
 
     def _settle(self, parameters: tuple[Parameter, ...], forbidden: tuple[Conjunction, ...]) -> None:
@@ -107,11 +109,17 @@ class Space:
         return any(_holds(conjunction, config) for conjunction in self.forbidden)
 
     def default_config(self) -> Config | None:
-        """Return the configuration of all defaults; None if an active parameter has none."""
-        try:
-            return self.complete({})
-        except SpaceError:
-            return None
+        """Return the configuration of all defaults; None if an active parameter has none.
+
+        Raises SpaceError if it is forbidden.
+        """
+        chosen: dict[str, Value] = {}
+        for parameter in self.order:
+            if self.is_active(parameter, chosen):
+                if parameter.default is None:
+                    return None
+                chosen[parameter.name] = parameter.default
+        return self.complete({})
 
     def complete(self, config: Config) -> Config:
         """Return ``config`` in the space's order, its missing parameters at their defaults.
