@@ -1,30 +1,88 @@
-"""What tests of several rooms share: problem files, and the command run as a user runs it."""
-
+import math
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
 
 import psutil
 import pytest
 
-HEADER = "from deephpo import Categorical, Fidelity, Float, Integer, Problem, Space\n"
-PROBLEM = 'problem = Problem([Float("x", 0.0, 1.0)], run)\n'
+from deephpo import Categorical, Float, Space
+from deephpo.problem import Declaration
+from deephpo.storage.records import (
+    Begun,
+    Ended,
+    Finished,
+    Reported,
+    Started,
+    Suggested,
+    WorkerJoined,
+)
+from deephpo.trial import Outcome, Report, Trial, TrialState
 
 
 @pytest.fixture
-def problem_file(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes a problem file: imports before the source, a problem behind it if it
-    defines none."""
+def problem_file(tmp_path):
+    """Return a function that writes a problem file from its source text, and returns its path as a target."""
 
-    def write(source: str, name: str = "problem.py") -> Path:
-        text = HEADER + dedent(source) + "\n"
+    def write(source, name="task.py"):
         path = tmp_path / name
-        path.write_text(text if "problem = " in text else text + PROBLEM)
-        return path
+        path.write_text(textwrap.dedent(source))
+        return str(path)
 
     return write
+
+
+@pytest.fixture
+def declaration():
+    """Return a declaration with a conditional parameter."""
+    space = Space(
+        [
+            Float("lr", 1e-4, 1e-1, log=True),
+            Categorical("optimizer", ["adam", "sgd"]),
+            Float("momentum", 0.0, 0.99, when={"optimizer": "sgd"}),
+        ]
+    )
+    return Declaration("demo", space, "loss")
+
+
+@pytest.fixture
+def run_records(declaration):
+    """Return a function that makes the records of a run: each end is a value, a reason of failure, or None.
+
+    Trial k runs on worker 1 + k % workers, for one second, and reports once; None stands for one that still
+    runs.  Trials with odd numbers have momentum.
+    """
+
+    def records(*ends, workers=2, direction="minimize", finished=True):
+        about = {**declaration.to_dict(), "direction": direction}
+        trials = tuple(Trial(k, _config(k), seed=k) for k in range(len(ends)))
+        lines = [Begun(0.0, "0.1.0", about, {"seed": {"value": 1, "origin": "default"}})]
+        lines += [WorkerJoined(0.0, worker, f"node{worker}") for worker in range(1, workers + 1)]
+        lines.append(Suggested(0.0, trials, False))
+        for k, end in enumerate(ends):
+            start_s, worker = float(k // workers), 1 + k % workers
+            lines.append(Started(start_s, k, worker))
+            if end is not None:
+                lines.append(Reported(start_s + 0.5, Report(k, 1, {"loss": 9.0, "acc": k / 8})))
+                lines.append(Ended(start_s + 1.0, worker, _outcome(k, end)))
+        if finished:
+            lines.append(Finished(math.ceil(len(ends) / workers), "all trials are done", 0))
+        return sorted(lines, key=lambda record: record.time_s)
+
+    return records
+
+
+def _config(k):
+    rate = {"lr": 1e-4 * (k + 1)}
+    return {**rate, "optimizer": "sgd", "momentum": k / 128} if k % 2 else {**rate, "optimizer": "adam"}
+
+
+def _outcome(k, end):
+    if isinstance(end, str):
+        return Outcome(k, TrialState.FAILED, reason=end, detail="Traceback ...")
+    return Outcome(k, TrialState.COMPLETED, end, {"loss": end})
 
 
 @pytest.fixture
