@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
@@ -13,6 +15,9 @@ from deephpo.drivers.launch import launch_of
 from deephpo.errors import OptionError, UserError
 
 WRONG_INPUT = 2
+INTERRUPTED = 130
+PRECEDENCE_S = 5.0
+"""Launchers end a job when its first rank fails; so long the others wait for rank 0 to say why."""
 
 VERBS = {
     "search": "search a problem's space: alone, or under mpirun or srun",
@@ -33,19 +38,25 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    exit_code = 0
     try:
         options = _parser().parse_args(arguments)
         module = import_module(f"deephpo.cli.{options.verb}")
-        exit_code: int = module.run(options)
+        exit_code = module.run(options)
+        sys.stdout.flush()
     except UserError as error:
         # All ranks of an MPI job find the same mistake; one of them says so.
         if launch_of().rank == 0:
             print(f"deephpo: {error}", file=sys.stderr)
+        else:
+            time.sleep(PRECEDENCE_S)
         return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("deephpo: interrupted.", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has seen enough, as in `deephpo status DIR | head`.
-        sys.stderr.close()
-        return 0
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return exit_code
 
 

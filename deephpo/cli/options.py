@@ -66,9 +66,6 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
         "--trials", type=int, metavar="N", help="so many trials (default: 100 without a time limit)"
     )
     end.add_argument("--time-limit", metavar="T", help="so much time: 90s, 30m, 2h")
-    parser.add_argument(
-        "--run-dir", type=Path, metavar="DIR", help="where results go (default: runs/NAME-DATE-TIME)"
-    )
 
 
 def resolve(arguments: argparse.Namespace) -> SearchOptions:

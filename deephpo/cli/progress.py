@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -16,6 +17,8 @@ from deephpo.trial import TrialState
 
 LIVE_INTERVAL_S = 0.2
 PLAIN_INTERVAL_S = 15.0
+
+_ERASE = "\r\x1b[K"
 
 _LOGGER = logging.getLogger("deephpo")
 
@@ -53,8 +56,7 @@ class Progress:
         line = status_line(state, self._trials, self._time_limit_s)
         if self._live:
             width = shutil.get_terminal_size().columns
-            self._stream.write(f"\r\x1b[K{line[: width - 1]}")
-            self._stream.flush()
+            self._write(f"{_ERASE}{line[: width - 1]}")
         else:
             self._say(line)
 
@@ -71,12 +73,17 @@ class Progress:
 
     def _say(self, line: str) -> None:
         self._clear()
-        self._stream.write(f"{line}\n")
-        self._stream.flush()
+        self._write(f"{line}\n")
 
     def _clear(self) -> None:
         if self._live:
-            self._stream.write("\r\x1b[K")
+            self._write(_ERASE)
+
+    def _write(self, text: str) -> None:
+        # Who reads it may go away, as in `| head`, or fill the disk; that must not end the search.
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deephpo.cli.options import SearchOptions, add_search_arguments, resolve
@@ -27,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("problem", metavar="PROBLEM", help="PROBLEM.py or package.module, perhaps with :name")
     add_search_arguments(parser)
+    parser.add_argument(
+        "--run-dir", type=Path, metavar="DIR", help="where results go (default: runs/NAME-DATE-TIME)"
+    )
     where = parser.add_argument_group("the workers")
     where.add_argument("--driver", choices=DRIVERS, default="auto", help="where trials run (default: auto)")
     where.add_argument(
@@ -56,7 +61,8 @@ def _search_locally(target: str, options: SearchOptions) -> int:
     directory = prepare_directory(session)
     place = f"{workers} local worker{'s' if workers > 1 else ''}"
     exit_code = _conduct(session, directory, place, lambda workplace: LocalDriver(workplace, workers))
-    _show_end(session, directory)
+    with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the exit code still counts
+        _show_end(session, directory)
     return exit_code
 
 
@@ -81,7 +87,8 @@ def _search_over_mpi(target: str, options: SearchOptions) -> int:
     place = f"{world.size - 1} MPI worker{'s' if world.size > 2 else ''}"
     exit_code = _conduct(session, directory, place, lambda workplace: MpiDriver(world, workplace))
     leave_world()
-    _show_end(session, directory)
+    with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the exit code still counts
+        _show_end(session, directory)
     return exit_code
 
 
@@ -124,7 +131,8 @@ def headline(session: Session, place: str, directory: RunDirectory) -> str:
     from deephpo import __version__
 
     declaration, options = session.declaration, session.options
-    space = f"{len(declaration.space.parameters)} parameters"
+    count = len(declaration.space.parameters)
+    space = f"{count} parameter{'s' if count > 1 else ''}"
     details = ", ".join(f"{name} {value}" for name, value in options.strategy.items())
     how = f"{options.search} ({details})" if details else options.search
     return (

@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: what the problem says of itself, else lognormal:60,0.5)",
     )
     add_search_arguments(parser)
+    parser.add_argument(
+        "--run-dir", type=Path, metavar="DIR", help="where to write the results (default: nowhere)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 

@@ -36,6 +36,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(as_json(state, arguments.top)))
         return 0
     if state.finished is None:
-        print(f"Not finished: {len(state.running)} trials were running at the last word.")
+        print(f"Not finished; running at the last word: {len(state.running)}.")
     print("\n".join(full_summary(state, arguments.top)))
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -206,11 +207,21 @@ def dismiss(world: World, workers: set[int]) -> None:
 
 def serve(world: World) -> None:
     """Be a worker: take trials until the master sends this rank home."""
+    _leave_signals_to_the_master()
     workplace = _first_message(world)
     if workplace is not None:
         process = TrialProcess(workplace.target, workplace.output_of(world.rank), thread_limits(world.cores))
         _Worker(world, process).run()
     world.comm.send(None, dest=MASTER, tag=Tag.GOODBYE)
+
+
+def _leave_signals_to_the_master() -> None:
+    """Outlive the signals with which launchers announce the end: a rank that dies of one ends the whole job.
+
+    They are caught rather than ignored: what is ignored stays so in the child.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda number, frame: None)
 
 
 def _first_message(world: World) -> Workplace | None:

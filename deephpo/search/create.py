@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deephpo.errors import OptionError, unknown_name
 from deephpo.problem import DIRECTIONS, Direction
-from deephpo.search.search import Search, Strategy
 from deephpo.space.space import Space
 from deephpo.trial import Config
+
+if TYPE_CHECKING:  # numpy comes with it, and a worker rank, which reads the options too, needs none
+    from deephpo.search.search import Search, Strategy
 
 SEARCHES = ("ambs", "random", "sobol", "lhs", "grid")
 SURROGATES = ("forest", "extra-trees")
@@ -44,6 +46,8 @@ def create_search(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise OptionError(f"seed must be a whole number from 0 on, not {seed!r}.")
     check_options(name, options)
+    from deephpo.search.search import Search
+
     encoding = space.encoding()
     strategy = _strategy(name, encoding, seed, options)
     points = [space.complete(config) for config in start]
