@@ -8,6 +8,7 @@
     /curves/            one entry a report: trial, step, time_s, and one dataset for each metric
 
 Numbers that a trial does not have are NaN; a categorical of a parameter that is inactive is "".
+"/" in a name becomes "_"; a name that is taken then, or means something to HDF5, has more of them at its end.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def _write_trials(group: Any, trials: Sequence[TrialEntry]) -> None:
 
 
 def _write_parameter(group: Any, parameter: Parameter, trials: Sequence[TrialEntry]) -> None:
-    name = parameter.name.replace("/", "_")
+    name = _free_name(group, parameter.name)
     values = [trial.config.get(parameter.name) for trial in trials]
     if isinstance(parameter, Categorical):
         active = [parameter.name in trial.config for trial in trials]
@@ -79,7 +80,14 @@ def _write_curves(group: Any, trials: Sequence[TrialEntry], metrics: Sequence[st
     for metric in metrics:
         if metric in reported:
             data = [_number(values.get(metric)) for *_, values in points]
-            group.create_dataset(metric.replace("/", "_"), data=data, dtype="float64")
+            group.create_dataset(_free_name(group, metric), data=data, dtype="float64")
+
+
+def _free_name(group: Any, name: str) -> str:
+    name = name.replace("/", "_")
+    while name in group:  # a metric may be called time_s; and "." is the group itself
+        name += "_"
+    return name
 
 
 def _write_texts(group: Any, name: str, texts: list[str]) -> Any:

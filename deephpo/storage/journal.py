@@ -16,7 +16,11 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         # "x": a journal is begun once; a second writer must fail here rather than mix its lines in.
-        self._file = open(path or os.devnull, "w" if path is None else "x", encoding="utf-8")  # noqa: SIM115
+        mode = "w" if path is None else "x"
+        try:
+            self._file = open(path or os.devnull, mode, encoding="utf-8")  # noqa: SIM115
+        except FileExistsError:
+            raise RunDirectoryError(f"{path} already holds a run; choose another --run-dir.") from None
 
     def append(self, records: Iterable[Record]) -> None:
         """Write the records as one block, and hand it to the operating system."""
@@ -39,12 +43,13 @@ def read_journal(path: Path) -> Iterator[Record]:
     A last line without its end is a write that was cut off, and left out.  Raises RunDirectoryError,
     naming the line, for anything else that is not a record.
     """
-    with open(path, encoding="utf-8") as file:
+    # As bytes: a line that is no text is to be found where the others are, and named.
+    with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             try:
                 record = from_dict(json.loads(line))
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise RunDirectoryError(f"{path}: line {number} is damaged ({error}).") from error
             yield record

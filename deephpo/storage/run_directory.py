@@ -62,7 +62,7 @@ class RunDirectory:
 
     def create(self) -> None:
         """Make the directory; raises RunDirectoryError if it holds a run or cannot be written."""
-        if self.journal.exists():
+        if os.path.exists(self.journal):
             raise RunDirectoryError(f"{self.path} already holds a run; choose another --run-dir.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -77,9 +77,10 @@ class RunDirectory:
 
     def require(self) -> None:
         """Raise RunDirectoryError unless there is a run here."""
-        if not self.path.is_dir():
+        # os.path, not the path's own methods: they raise where a directory may not be looked into.
+        if not os.path.isdir(self.path):
             raise RunDirectoryError(f"There is no directory {self.path}.")
-        if not self.journal.is_file():
+        if not os.path.isfile(self.journal):
             raise RunDirectoryError(
                 f"{self.path} holds no run: there is no {self.journal.name} in it. "
                 "Name the directory that `deephpo search` printed."

@@ -148,7 +148,10 @@ class RunState:
 
     def utilisation(self) -> float:
         """Return the share of the workers' time, from joining until now, that was spent in trials."""
-        available = sum((worker.left_s or self.now_s) - worker.joined_s for worker in self.workers.values())
+        available = sum(
+            (self.now_s if worker.left_s is None else worker.left_s) - worker.joined_s
+            for worker in self.workers.values()
+        )
         busy = sum(worker.busy_s for worker in self.workers.values())
         busy += sum(self.now_s - (self.trials[trial_id].started_s or 0.0) for trial_id in self.running)
         return busy / available if available > 0 else 0.0

@@ -1,0 +1,91 @@
+import json
+import math
+
+import pytest
+
+from deephpo.storage.records import (
+    Asked,
+    Begun,
+    Ended,
+    Finished,
+    Record,
+    Reported,
+    Started,
+    Suggested,
+    WorkerJoined,
+    WorkerLost,
+    from_dict,
+    to_dict,
+)
+from deephpo.trial import Outcome, Report, Trial, TrialState
+
+CONFIG = {"lr": 0.1 + 0.2, "layers": 3, "optimizer": "säd\n", "nesterov": True, "schedule": None}
+RECORDS = [
+    Begun(0.0, "0.1.0", {"name": "demo", "space": [{"kind": "Float"}]}, {"seed": {"value": 7}}),
+    WorkerJoined(0.25, 1, "node1"),
+    WorkerLost(1.5, 1, "no heartbeat"),
+    Asked(2.0, 3),
+    Suggested(2.5, (Trial(0, CONFIG, seed=11), Trial(1, {"lr": 1e-5})), exhausted=True),
+    Started(3.0, 0, 1),
+    Reported(3.5, Report(0, 4, {"loss": 0.5, "acc": 1e-300})),
+    Ended(4.0, 1, Outcome(0, TrialState.COMPLETED, 0.5, {"loss": 0.5})),
+    Ended(4.0, 1, Outcome(0, TrialState.FAILED, reason="ValueError: no", detail="Traceback\n  line")),
+    Ended(4.0, 1, Outcome(0, TrialState.PREEMPTED, reason="the time is up")),
+    Finished(5.0, "the time is up", 75),
+]
+
+
+def through_json(record):
+    return from_dict(json.loads(json.dumps(to_dict(record), allow_nan=False)))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_comes_back_from_json_as_it_was(record):
+    back = through_json(record)
+    assert back == record
+    assert type(back) is type(record)
+
+
+def test_no_kind_of_record_is_left_out_above():
+    assert {type(record) for record in RECORDS} == set(Record.__args__)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_metric_that_is_no_finite_number_survives_strict_json(value):
+    reported = through_json(Reported(0.0, Report(0, 1, {"loss": value, "acc": 0.5})))
+    outcome = Outcome(0, TrialState.FAILED, metrics={"loss": value}, reason="loss is nan")
+    ended = through_json(Ended(0.0, 1, outcome))
+    for metrics in (reported.report.metrics, ended.outcome.metrics):
+        assert str(metrics["loss"]) == str(value)
+    assert reported.report.metrics["acc"] == 0.5
+
+
+def test_a_state_comes_back_as_a_member():
+    assert through_json(RECORDS[7]).outcome.state is TrialState.COMPLETED
+
+
+def test_times_are_kept_to_the_microsecond():
+    assert through_json(Asked(1 / 3, 1)).time_s == 0.333333
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {},
+        {"kind": "Vanished", "time_s": 0.0},
+        {"kind": "Asked", "time_s": 0.0},
+        {"kind": "Asked", "time_s": 0.0, "q": 1, "colour": "red"},
+        {"kind": "Suggested", "time_s": 0.0, "trials": [{"id": -1, "config": {}}], "exhausted": False},
+        {
+            "kind": "Ended",
+            "time_s": 0.0,
+            "worker": 1,
+            "outcome": {"trial_id": 0, "state": "lost", "metrics": {}},
+        },
+        {"kind": "Reported", "time_s": 0.0, "report": {"trial_id": 0, "step": 1, "metrics": {"loss": "low"}}},
+    ],
+    ids=["empty", "unknown", "short", "long", "trial", "state", "metric"],
+)
+def test_a_line_that_is_no_record_is_refused(line):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        from_dict(line)
