@@ -61,7 +61,7 @@ def _search_locally(target: str, options: SearchOptions) -> int:
     directory = prepare_directory(session)
     place = f"{workers} local worker{'s' if workers > 1 else ''}"
     exit_code = _conduct(session, directory, place, lambda workplace: LocalDriver(workplace, workers))
-    with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the exit code still counts
+    with _nobody_need_listen():
         _show_end(session, directory)
     return exit_code
 
@@ -87,7 +87,7 @@ def _search_over_mpi(target: str, options: SearchOptions) -> int:
     place = f"{world.size - 1} MPI worker{'s' if world.size > 2 else ''}"
     exit_code = _conduct(session, directory, place, lambda workplace: MpiDriver(world, workplace))
     leave_world()
-    with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the exit code still counts
+    with _nobody_need_listen():
         _show_end(session, directory)
     return exit_code
 
@@ -114,7 +114,8 @@ def _conduct(
     from deephpo.worker.workplace import Workplace
 
     options = session.options
-    print(headline(session, place, directory), flush=True)
+    with _nobody_need_listen():
+        print(headline(session, place, directory), flush=True)
     write_config(session, directory, place)
     journal, publisher = Journal(directory.journal), Publisher(directory)
     progress = Progress(sys.stdout, options.trials, options.time_limit_s)
@@ -124,6 +125,11 @@ def _conduct(
         exit_code = session.run(driver, suggester, journal, [publisher, LogWatcher(), progress])
         publisher.publish(session.state)
     return exit_code
+
+
+def _nobody_need_listen() -> contextlib.suppress:
+    """Let a reader go away, as in `| head`: neither the search nor its exit code depends on it."""
+    return contextlib.suppress(BrokenPipeError)
 
 
 def headline(session: Session, place: str, directory: RunDirectory) -> str:

@@ -1,0 +1,77 @@
+"""The options of a search: defaults, origins, and what is refused."""
+
+import argparse
+
+import pytest
+
+from deephpo.cli.options import DEFAULT_TRIALS, SearchOptions, add_search_arguments, parse_time, resolve
+from deephpo.errors import OptionError
+
+
+def options(line: str = "") -> SearchOptions:
+    parser = argparse.ArgumentParser()
+    add_search_arguments(parser)
+    parser.add_argument("--workers", type=int)
+    return resolve(parser.parse_args(line.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("0.5h", 1800), ("1.5", 1.5)],
+)
+def test_a_time_is_a_number_with_a_unit(text, seconds):
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "5x", "-3s", "0", "nan", "inf", "1h30m", "1e999"])
+def test_what_is_no_time_is_refused_with_the_text(text):
+    with pytest.raises(OptionError, match="90s, 30m, 2h or 1d") as error:
+        parse_time(text)
+    assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "trials", "time_limit_s"),
+    [
+        ("", DEFAULT_TRIALS, None),
+        ("--trials 7", 7, None),
+        ("--time-limit 2m", None, 120),
+        ("--trials 7 --time-limit 2m", 7, 120),
+    ],
+)
+def test_a_search_without_a_time_limit_ends_after_so_many_trials(line, trials, time_limit_s):
+    resolved = options(line)
+    assert (resolved.trials, resolved.time_limit_s) == (trials, time_limit_s)
+
+
+def test_every_value_says_where_it_came_from():
+    values = options("--kappa 2.5 --time-limit 5m --seed 3").to_dict()
+    origins = {name: entry["origin"] for name, entry in values.items()}
+    given = {name for name, origin in origins.items() if origin == "command line"}
+    assert given == {"kappa", "time_limit_s", "seed"}
+    assert set(origins.values()) == {"command line", "default"}
+    assert values["surrogate"] == {"value": "forest", "origin": "default"}
+
+
+def test_a_seed_that_is_not_given_is_drawn_and_told():
+    first, second = options(), options()
+    assert first.seed != second.seed
+    assert first.to_dict()["seed"] == {"value": first.seed, "origin": "drawn"}
+
+
+def test_only_the_model_based_search_has_options_of_its_own():
+    assert options("--search random").strategy == {}
+    assert set(options().strategy) == {"surrogate", "kappa", "lie", "initial"}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("--trials 0", "--trials must be at least 1, not 0"),
+        ("--workers -2", "--workers must be at least 1, not -2"),
+        ("--search random --kappa 3", "'random' has no option 'kappa'"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(line, told):
+    with pytest.raises(OptionError, match=told):
+        options(line)
