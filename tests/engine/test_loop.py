@@ -1,0 +1,194 @@
+import pytest
+
+from deephpo import Float, Space, create_search
+from deephpo.engine.coordinator import Coordinator, Goal
+from deephpo.engine.events import TrialEnded, TrialReported, WorkerGone, WorkerReady
+from deephpo.engine.loop import PATIENCE_S, SearchLoop
+from deephpo.engine.suggester import InlineSuggester, ThreadedSuggester
+from deephpo.storage.records import Ended, Finished, Started
+from deephpo.trial import Outcome, Report, TrialState
+
+SPACE = Space([Float("x", 0.0, 1.0)])
+
+
+class Log:
+    """A recorder that keeps what it gets, in one list with what the driver does."""
+
+    def __init__(self):
+        self.lines = []
+        self.times = []
+
+    def write(self, records):
+        self.lines += records
+
+    def refresh(self, now_s):
+        self.times.append(now_s)
+
+    def of(self, kind):
+        return [line for line in self.lines if isinstance(line, kind)]
+
+
+class TinyDriver:
+    """Evaluates trials on the spot: each takes one second of its own time, and reports once."""
+
+    def __init__(self, log, workers=1, value=lambda trial: trial.config["x"]):
+        self.log = log
+        self.value = value
+        self.events = [WorkerReady(worker, "here") for worker in range(1, workers + 1)]
+        self.patience = []
+        self.home = []
+        self.closed = 0
+        self.time_s = 0.0
+
+    def now(self):
+        return self.time_s
+
+    def poll(self, patience_s):
+        self.patience.append(patience_s)
+        events, self.events = self.events, []
+        self.time_s += 1.0 if events else 0.0
+        return events
+
+    def start(self, worker, trial):
+        self.log.lines.append(("start", worker, trial.id))
+        outcome = Outcome(trial.id, TrialState.COMPLETED, self.value(trial))
+        report = TrialReported(worker, Report(trial.id, 1, {"loss": 1.0}))
+        self.events += [report, TrialEnded(worker, outcome)]
+
+    def shut_down(self, worker):
+        self.home.append(worker)
+
+    def close(self):
+        self.closed += 1
+
+
+def loop_of(driver, goal, search=None, suggester=InlineSuggester):
+    search = search or create_search("random", SPACE, seed=1)
+    return SearchLoop(Coordinator(goal), suggester(search), driver, driver.log)
+
+
+@pytest.mark.parametrize("suggester", [InlineSuggester, ThreadedSuggester])
+@pytest.mark.parametrize("workers", [1, 5])
+def test_a_search_runs_to_its_end(suggester, workers):
+    driver = TinyDriver(Log(), workers)
+    assert loop_of(driver, Goal(trials=12), suggester=suggester).run() == 0
+    assert sorted(record.trial_id for record in driver.log.of(Started)) == list(range(12))
+    assert len(driver.log.of(Ended)) == 12
+    assert isinstance(driver.log.lines[-1], Finished)
+    assert sorted(driver.home) == list(range(1, workers + 1))
+    assert driver.closed == 1
+
+
+def test_the_record_of_a_start_is_written_before_the_trial_is_sent():
+    driver = TinyDriver(Log(), workers=3)
+    loop_of(driver, Goal(trials=9)).run()
+    starts = [i for i, line in enumerate(driver.log.lines) if isinstance(line, tuple)]
+    assert len(starts) == 9
+    for i in starts:
+        _, worker, trial_id = driver.log.lines[i]
+        before = [r for r in driver.log.lines[:i] if isinstance(r, Started)]
+        assert any((r.worker, r.trial_id) == (worker, trial_id) for r in before)
+
+
+def test_a_search_with_one_worker_knows_each_result_before_its_next_question():
+    class Listening:
+        exhausted = False
+
+        def __init__(self):
+            self.search, self.said = create_search("random", SPACE, seed=1), []
+
+        def ask(self, q):
+            self.said.append(f"ask {q}")
+            return self.search.ask(q)
+
+        def tell(self, trial, value):
+            self.said.append(f"tell {trial.id}")
+
+    search = Listening()
+    loop_of(TinyDriver(Log()), Goal(trials=3), search).run()
+    assert search.said == ["ask 1", "tell 0", "ask 1", "tell 1", "ask 1", "tell 2"]
+
+
+def test_a_wish_to_stop_ends_the_search_and_what_runs_is_preempted():
+    class StoppingDriver(TinyDriver):
+        def start(self, worker, trial):
+            if trial.id == 3:
+                loop.request_stop("stopped by SIGTERM")
+            else:
+                super().start(worker, trial)
+
+    driver = StoppingDriver(Log())
+    loop = loop_of(driver, Goal(trials=100))
+    assert loop.run() == 75
+    last, finished = driver.log.of(Ended)[-1], driver.log.of(Finished)[0]
+    assert (last.outcome.trial_id, last.outcome.state) == (3, TrialState.PREEMPTED)
+    assert finished.reason == "stopped by SIGTERM"
+
+
+def test_the_time_limit_is_kept_though_no_event_comes():
+    class SilentDriver(TinyDriver):
+        def start(self, worker, trial):
+            pass
+
+        def poll(self, patience_s):
+            self.time_s += patience_s
+            return super().poll(patience_s)
+
+    driver = SilentDriver(Log())
+    assert loop_of(driver, Goal(time_s=1.5)).run() == 3
+    assert 1.5 <= driver.time_s < 1.6
+    assert driver.log.of(Ended)[0].outcome.state is TrialState.PREEMPTED
+    assert driver.patience[-1] == PATIENCE_S[1]
+    assert driver.log.times == sorted(driver.log.times)
+
+
+def test_the_trial_of_a_worker_that_is_gone_is_run_by_another():
+    class LosingDriver(TinyDriver):
+        def start(self, worker, trial):
+            if worker == 2:
+                self.events.append(WorkerGone(2, "killed"))
+            else:
+                super().start(worker, trial)
+
+    driver = LosingDriver(Log(), workers=2)
+    assert loop_of(driver, Goal(trials=5)).run() == 0
+    by_trial = {r.outcome.trial_id: r.worker for r in driver.log.of(Ended)}
+    assert set(by_trial) == set(range(5))
+    assert set(by_trial.values()) == {1}
+    assert driver.home == [1]
+
+
+@pytest.mark.parametrize("suggester", [InlineSuggester, ThreadedSuggester])
+def test_an_error_in_the_search_ends_the_loop_and_gives_everything_back(suggester):
+    class Broken:
+        def ask(self, q):
+            raise ZeroDivisionError("in ask")
+
+    driver = TinyDriver(Log())
+    with pytest.raises(ZeroDivisionError, match="in ask"):
+        loop_of(driver, Goal(trials=5), Broken(), suggester).run()
+    assert driver.closed == 1
+
+
+def test_patience_grows_only_while_nothing_happens():
+    class PausingDriver(TinyDriver):
+        """Goes silent for twenty polls after each trial."""
+
+        silence = 0
+
+        def start(self, worker, trial):
+            super().start(worker, trial)
+            self.silence = 20
+
+        def poll(self, patience_s):
+            self.silence -= 1
+            if self.silence < 0:
+                return super().poll(patience_s)
+            self.patience.append(patience_s)
+            return []
+
+    driver = PausingDriver(Log())
+    loop_of(driver, Goal(trials=1)).run()
+    silent = driver.patience[-20:]
+    assert silent == sorted(silent)
+    assert silent[0] < silent[-1] == PATIENCE_S[1]
