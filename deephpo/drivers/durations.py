@@ -43,6 +43,8 @@ def parse_durations(spec: str, seed: int) -> DurationModel:
         numbers = [float(number) for number in arguments.split(",")]
     except ValueError:
         numbers = []
+    if name == "uniform" and numbers != sorted(numbers):
+        raise OptionError(f"--duration: uniform is written uniform:low,high, the lower first, not {spec!r}.")
     if len(numbers) != signature.count(",") + 1 or not all(0 <= number < float("inf") for number in numbers):
         raise OptionError(
             f"--duration: {name} is written {name}:{signature} with numbers from 0 on, not {spec!r}."

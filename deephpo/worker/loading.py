@@ -40,9 +40,9 @@ def load_problem(target: str) -> Problem:
     try:
         module = _load_file(Path(place)) if is_file(place) else _load_module(place)
     except UserError as error:
-        raise ProblemError(f"{_where(error, place)}{error}") from None
+        raise ProblemError(f"{_where(error)}{error}") from None
     except BaseException as error:
-        raise ProblemError(f"{_where(error, place)}{_sentence(error)}") from error
+        raise ProblemError(f"{_where(error) or f'{place}: '}{_sentence(error)}") from error
     found = getattr(module, name, None)
     if isinstance(found, Problem):
         return found
@@ -54,6 +54,8 @@ def load_problem(target: str) -> Problem:
 
 
 def _load_file(path: Path) -> ModuleType:
+    if path.is_dir():
+        raise ProblemError(f"{path} is a directory; name the problem's file in it.")
     if not path.is_file():
         raise ProblemError(f"There is no file {path}.")
     # As for a script, what lies beside the file can be imported.
@@ -68,27 +70,25 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _load_module(name: str) -> ModuleType:
+    nowhere = ProblemError(
+        f"There is no module {name!r}, nor a file of that name; a file is named with its .py."
+    )
+    if not all(name.split(".")):
+        raise nowhere
     sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ProblemError(
-                f"There is no module {name!r}, nor a file of that name; a file is named with its .py."
-            ) from None
+            raise nowhere from None
         raise
 
 
-def _where(error: BaseException, place: str) -> str:
+def _where(error: BaseException) -> str:
     """Return the innermost place in the user's own files, as a beginning of a sentence."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: "
-    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((own, "<", sys.base_prefix, sys.prefix))
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     if not frames:
         return ""
     relative = os.path.relpath(frames[-1].filename)
@@ -96,11 +96,19 @@ def _where(error: BaseException, place: str) -> str:
     return f"{filename}, line {frames[-1].lineno}: "
 
 
+def _is_users(filename: str) -> bool:
+    """Return whether a file is neither ours, nor Python's, nor an installed package's."""
+    own, library = Path(__file__).resolve().parent.parent, Path(os.__file__).parent
+    path = Path(filename)
+    installed = {"site-packages", "dist-packages"}.intersection(path.parts)
+    return not (filename.startswith("<") or installed or {own, library}.intersection(path.parents))
+
+
 def _sentence(error: BaseException) -> str:
     message = str(error.msg) if isinstance(error, SyntaxError) else str(error)
     sentence = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if isinstance(error, NameError) and error.name == "run":
-        sentence += "; define it above the problem: def run(config, ctx): ..."
+        sentence += "; define run(config, ctx) above the problem"
     if isinstance(error, TypeError) and "missing 1 required positional argument: 'run'" in message:
         sentence += "; a problem is Problem(space, run, objective='...')"
     return sentence.rstrip(".") + "."

@@ -1,0 +1,78 @@
+"""``deephpo check``: everything about a problem is shown or refused, and nothing is run."""
+
+import pytest
+
+SOURCE = """
+import os, sys
+from deephpo import Between, Categorical, Fidelity, Float, Integer, Problem, Space
+
+def run(config, ctx):
+    open({witness!r}, "w").write("it ran")
+
+problem = Problem(
+    Space([
+        Float("lr", 1e-5, 1e-1, log=True, default=1e-3),
+        Categorical("optimizer", ["sgd", "adam"], default="adam"),
+        Float("momentum", 0.0, 0.99, step=0.01, when={{"optimizer": "sgd"}}, default=0.9),
+        Integer("width", 4, 64, default=8, when={{"lr": Between(1e-4, 1e-2)}}),
+    ]),
+    run,
+    objective="error",
+    direction="maximize",
+    fidelity=Fidelity("epoch", 12),
+    start=[{{"optimizer": "sgd"}}],
+)
+"""
+
+
+def test_a_check_shows_what_a_search_would_see(problem_file, tmp_path, said):
+    shown = said("check", problem_file(SOURCE.format(witness=str(tmp_path / "witness"))))
+    for expected in (
+        "task: maximize error",
+        "reports against epoch, up to 12",
+        "1e-05 to 0.1, log",
+        "0 to 0.99, step 0.01",
+        "optimizer = sgd",
+        "lr from 0.0001 to 0.01",
+        "starting point 0: lr=0.001 optimizer=adam width=8",
+        "starting point 1: lr=0.001 optimizer=sgd momentum=0.9 width=8",
+    ):
+        assert expected in shown
+    assert shown.endswith("The problem can be searched.\n")
+
+
+def test_a_check_runs_nothing_and_writes_nothing(problem_file, tmp_path, said, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said("check", problem_file(SOURCE.format(witness=str(tmp_path / "witness"))))
+    assert {path.name for path in tmp_path.iterdir()} <= {"task.py", "__pycache__"}
+
+
+def test_a_problem_is_found_by_its_module_and_by_its_name(problem_file, tmp_path, said, refusal, monkeypatch):
+    source = SOURCE.format(witness="") + "\nsecond = problem\n"
+    problem_file(source, "study.py")
+    monkeypatch.chdir(tmp_path)
+    assert said("check", "study") == said("check", "study.py:second")
+    assert "defines no 'third'" in refusal("check", "study:third")
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("nowhere.py", "There is no file nowhere.py"),
+        ("nowhere", "no module 'nowhere'"),
+        ("os.path", "defines no 'problem'"),
+        (".", "no module '.'"),
+        ("", "no module ''"),
+        ("./", ". is a directory"),
+        ("./file.txt", "file.txt is no Python file"),
+    ],
+)
+def test_what_is_no_problem_is_refused(target, told, refusal, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").touch()
+    assert told in refusal("check", target)
+
+
+def test_an_error_in_the_file_is_told_with_its_line(problem_file, refusal):
+    path = problem_file("from deephpo import Float\n\nspace = [Float('x', 3.0, 1.0)]\n")
+    assert "task.py, line 3: " in refusal("check", path)

@@ -1,0 +1,90 @@
+"""``deephpo simulate``: the same search in virtual time."""
+
+import json
+
+import pytest
+
+from deephpo.storage.journal import read_journal
+from deephpo.storage.run_directory import RunDirectory
+from deephpo.storage.run_state import RunState
+
+COST = {"master_cpu_s", "cpu_ms_per_trial", "utilisation"}
+"""What depends on the machine."""
+
+OWN_DURATION = """
+from deephpo import Float, Problem
+
+problem = Problem([Float("x", 0.0, 1.0)], lambda config: config["x"], duration=lambda config: 30.0)
+"""
+
+
+@pytest.fixture
+def simulated(said):
+    """Return a function that simulates, and returns the object that it printed."""
+    return lambda *words: json.loads(said("simulate", *words, "--json"))
+
+
+def test_json_gives_the_figures_of_the_search(simulated, problem):
+    figures = simulated(problem, "--workers", 8, "--trials", 40, "--seed", 1)
+    assert figures.keys() >= {"best", "virtual_s", *COST}
+    assert (figures["trials"], figures["distinct"], figures["workers"]) == (40, 40, 8)
+    assert 0.9 < figures["utilisation"] <= 1
+    assert 0 <= figures["best"] < 0.2
+    assert figures["cpu_ms_per_trial"] == pytest.approx(1000 * figures["master_cpu_s"] / 40, abs=0.1)
+
+
+def test_a_seed_makes_the_same_simulation_again(simulated, problem):
+    def figures(seed):
+        shown = simulated(problem, "--workers", 8, "--trials", 40, "--seed", seed)
+        return {name: value for name, value in shown.items() if name not in COST}
+
+    assert figures(3) == figures(3)
+    assert figures(3)["virtual_s"] != figures(4)["virtual_s"]
+
+
+@pytest.mark.parametrize(
+    ("workers", "trials", "virtual_s"), [(1, 6, 60.0), (6, 6, 10.0), (4, 6, 20.0), (900, 6, 10.0)]
+)
+def test_the_virtual_time_is_what_so_many_workers_take(workers, trials, virtual_s, simulated, problem):
+    words = ("--workers", workers, "--trials", trials, "--duration", "constant:10")
+    assert simulated(problem, *words)["virtual_s"] == pytest.approx(virtual_s)
+
+
+def test_the_problem_says_how_long_a_trial_takes_unless_the_user_does(simulated, problem_file):
+    words = (problem_file(OWN_DURATION), "--workers", 1, "--trials", 2)
+    assert simulated(*words)["virtual_s"] == pytest.approx(60.0)
+    assert simulated(*words, "--duration", "constant:1")["virtual_s"] == pytest.approx(2.0)
+
+
+def test_virtual_time_ends_at_the_time_limit(simulated, problem):
+    words = ("--workers", 4, "--time-limit", "1h", "--duration", "constant:700", "--search", "random")
+    figures = simulated(problem, *words)
+    assert (figures["virtual_s"], figures["trials"]) == (3600.0, 4 * 5)
+
+
+def test_nothing_is_written_unless_a_run_directory_is_named(problem, tmp_path, said, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("--workers", 2, "--trials", 4, "--seed", 1)
+    shown = said("simulate", problem, *words)
+    assert "trials        4, 4 distinct" in shown
+    assert {path.name for path in tmp_path.iterdir()} <= {"quick.py", "__pycache__"}
+    said("simulate", problem, *words, "--run-dir", "run")
+    directory = RunDirectory(tmp_path / "run")
+    assert RunState(read_journal(directory.journal)).done == 4
+    assert directory.table.read_text().count("\n") == 5
+    assert directory.archive.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--duration", "gamma:1"], "Known: constant, uniform, exponential, lognormal"),
+        (["--duration", "lognormal:60"], "lognormal:median,sigma"),
+        (["--duration", "constant:-1"], "'constant:-1'"),
+        (["--duration", "uniform:9,2"], "'uniform:9,2'"),
+        (["--workers", "0"], "--workers must be at least 1"),
+        (["--search", "ambz"], "did you mean 'ambs'?"),
+    ],
+)
+def test_a_wrong_option_is_refused(words, told, problem, refusal):
+    assert told in refusal("simulate", problem, *words)
