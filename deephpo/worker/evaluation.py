@@ -12,6 +12,9 @@ from deephpo.trial import Outcome, Report, TrialState
 from deephpo.worker.context import Context, as_number
 from deephpo.worker.messages import Assignment
 
+_MOST_DETAIL = 20_000
+"""More characters than this of a traceback, whose message may hold an array, are not kept."""
+
 
 def evaluate(problem: Problem, assignment: Assignment, send: Callable[[Report], None]) -> Outcome:
     """Return the outcome of one trial; everything that ``run`` raises becomes a failure."""
@@ -20,11 +23,11 @@ def evaluate(problem: Problem, assignment: Assignment, send: Callable[[Report], 
     config = dict(assignment.config)
     try:
         returned = problem.run(config, context) if problem.takes_context else problem.run(config)
+        return judge(assignment, returned, problem.declaration.objective)
     except SystemExit as error:
         return _failed(assignment, f"run() called sys.exit({error.code!r})", traceback.format_exc())
     except BaseException as error:  # noqa: BLE001  (the process border: a trial cannot hurt the search)
         return _failed(assignment, _one_line(error), traceback.format_exc())
-    return judge(assignment, returned, problem.declaration.objective)
 
 
 def judge(assignment: Assignment, returned: Any, objective: str) -> Outcome:
@@ -52,7 +55,16 @@ def judge(assignment: Assignment, returned: Any, objective: str) -> Outcome:
 
 
 def _failed(assignment: Assignment, reason: str, detail: str = "") -> Outcome:
-    return Outcome(assignment.trial_id, TrialState.FAILED, reason=reason, detail=detail)
+    if len(detail) > _MOST_DETAIL:
+        detail = f"{detail[: _MOST_DETAIL // 2]}\n...\n{detail[-_MOST_DETAIL // 2 :]}"
+    return Outcome(
+        assignment.trial_id, TrialState.FAILED, reason=_printable(reason), detail=_printable(detail)
+    )
+
+
+def _printable(text: str) -> str:
+    """Return a text that UTF-8 and HDF5 can hold: names of files, for one, need not be."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _one_line(error: BaseException) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import deque
 from pathlib import Path
 
 MOST_BYTES = 16 * 2**20
 """A worker's output file ends here; a trial that floods its output must not fill the disk."""
 
 _TAIL_LINES = 40
+_TAIL_BYTES = 2**15
 _CHUNK = 2**16
+_MOST_CHUNKS = 64
 
 
 class OutputLog:
@@ -20,23 +21,24 @@ class OutputLog:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._written = path.stat().st_size if path is not None and path.exists() else 0
-        self._tail: deque[bytes] = deque(maxlen=2)
+        self._tail = bytearray()
 
     def drain(self, descriptor: int) -> None:
-        """Take what is in the pipe, which must not block."""
-        while True:
+        """Take what is in the pipe, which must not block; 4 MiB at most, for some never dry up."""
+        for _ in range(_MOST_CHUNKS):
             try:
                 chunk = os.read(descriptor, _CHUNK)
             except BlockingIOError:
                 return
             if not chunk:
                 return
-            self._tail.append(chunk)
+            self._tail += chunk
+            del self._tail[:-_TAIL_BYTES]
             self._keep(chunk)
 
     def tail(self) -> str:
         """Return the last lines of what was printed."""
-        lines = b"".join(self._tail).decode("utf-8", errors="replace").splitlines()
+        lines = self._tail.decode("utf-8", errors="replace").splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
     def forget(self) -> None:

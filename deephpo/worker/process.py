@@ -124,6 +124,7 @@ class TrialProcess:
 
     def _close(self) -> None:
         if not self._line.closed:
+            self._output.drain(self._printed)
             self._line.close()
             os.close(self._printed)
 

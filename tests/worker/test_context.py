@@ -1,0 +1,96 @@
+import math
+
+import numpy as np
+import pytest
+
+from deephpo.trial import Report
+from deephpo.worker.context import Context, as_number, numbers_of
+from deephpo.worker.messages import Assignment
+
+
+@pytest.fixture
+def sent():
+    return []
+
+
+@pytest.fixture
+def context(tmp_path, sent):
+    assignment = Assignment(4, {"lr": 0.1}, 99, str(tmp_path / "trials" / "000004"))
+    return Context(assignment, 50, sent.append)
+
+
+class Odd:
+    """Like a tensor that is no single number: what it raises is its own."""
+
+    def __float__(self):
+        raise RuntimeError("a Tensor with 2 elements cannot be converted to Scalar")
+
+
+def test_a_trial_knows_its_number_seed_budget_and_place(context):
+    assert (context.trial_id, context.seed, context.budget) == (4, 99, 50)
+    assert (context.rank, context.size) == (0, 1)
+
+
+def test_a_report_is_sent_as_plain_numbers(context, sent):
+    context.report(np.int64(3), loss=np.float32(0.5), acc=np.array(0.25), done=True)
+    assert sent == [Report(4, 3, {"loss": 0.5, "acc": 0.25, "done": 1.0})]
+    assert {type(value) for value in sent[0].metrics.values()} == {float}
+    assert type(sent[0].step) is int
+
+
+def test_a_report_of_nan_is_sent(context, sent):
+    context.report(0, loss=math.nan)
+    assert math.isnan(sent[0].metrics["loss"])
+
+
+@pytest.mark.parametrize(
+    ("step", "metrics", "error", "words"),
+    [
+        (1.0, {"loss": 1}, TypeError, "step must be a whole number, not 1.0"),
+        ("1", {"loss": 1}, TypeError, "step must be a whole number, not '1'"),
+        (True, {"loss": 1}, TypeError, "step must be a whole number, not True"),
+        (-1, {"loss": 1}, ValueError, "step counts from 0, but it is -1"),
+        (1, {}, ValueError, "name at least one metric"),
+        (1, {"loss": "low"}, TypeError, "the metric 'loss' must be a number, not 'low' \\(str\\)"),
+        (1, {"acc": 1, "loss": None}, TypeError, "the metric 'loss' must be a number, not None"),
+        (1, {"loss": [1, 2]}, TypeError, "the metric 'loss'"),
+    ],
+)
+def test_a_wrong_report_is_refused_at_once_and_not_sent(context, sent, step, metrics, error, words):
+    with pytest.raises(error, match=words):
+        context.report(step, **metrics)
+    assert sent == []
+
+
+def test_the_trials_directory_is_made_at_its_first_use(context, tmp_path):
+    assert not (tmp_path / "trials").exists()
+    (context.directory / "weights").write_text("w")
+    assert (tmp_path / "trials" / "000004" / "weights").exists()
+    assert context.directory == context.directory
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (3, 3.0),
+        (True, 1.0),
+        (np.float16(0.5), 0.5),
+        (np.array([2.5])[0], 2.5),
+        (math.inf, math.inf),
+        ("0.5", None),
+        (b"1", None),
+        (None, None),
+        ([1.0], None),
+        ({}, None),
+        (1j, None),
+        (np.array([1.0, 2.0]), None),
+        (10**400, None),
+        (Odd(), None),
+    ],
+)
+def test_a_number_of_any_library_becomes_a_float_and_nothing_else_does(value, number):
+    assert as_number(value) == number
+
+
+def test_names_of_metrics_become_text():
+    assert numbers_of({1: 2}) == {"1": 2.0}

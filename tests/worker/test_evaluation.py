@@ -1,0 +1,177 @@
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from deephpo import Fidelity, Float, Problem, TrialState
+from deephpo.trial import Report
+from deephpo.worker.evaluation import evaluate
+from deephpo.worker.messages import Assignment
+
+
+class Unprintable:
+    """Raises whatever one asks it."""
+
+    def __float__(self):
+        raise KeyError("no float")
+
+    def __repr__(self):
+        raise KeyError("no text")
+
+
+@pytest.fixture
+def outcome_of(tmp_path):
+    """Return a function that evaluates one trial of a function."""
+
+    def outcome_of(run, sent=None, **options):
+        problem = Problem([Float("x", 0.0, 1.0)], run, objective="loss", **options)
+        send = [].append if sent is None else sent.append
+        outcome = evaluate(problem, Assignment(3, {"x": 0.25}, 7, str(tmp_path)), send)
+        assert outcome.trial_id == 3
+        return outcome
+
+    return outcome_of
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [2, 2.0, True + 1, np.float32(2.0), np.array(2.0), np.int64(2), {"loss": 2}, {"loss": np.float64(2)}],
+)
+def test_a_number_or_a_dict_with_the_objective_completes_a_trial(outcome_of, returned):
+    outcome = outcome_of(lambda config: returned)
+    assert (outcome.state, outcome.value, outcome.metrics) == (TrialState.COMPLETED, 2.0, {"loss": 2.0})
+    assert (outcome.reason, outcome.detail) == ("", "")
+    assert type(outcome.value) is float
+
+
+def test_further_numbers_are_kept_as_metrics(outcome_of):
+    outcome = outcome_of(lambda config: {"loss": 0.5, "acc": np.float32(0.75), "size": 3, "gap": math.nan})
+    assert outcome.value == 0.5
+    assert outcome.metrics == pytest.approx(
+        {"loss": 0.5, "acc": 0.75, "size": 3.0, "gap": math.nan}, nan_ok=True
+    )
+
+
+def test_metrics_that_are_no_numbers_are_left_out_with_a_note(outcome_of):
+    outcome = outcome_of(lambda config: {"loss": 0.5, "model": "cnn", "history": [1, 2], "acc": 0.75})
+    assert outcome.state is TrialState.COMPLETED
+    assert outcome.metrics == {"loss": 0.5, "acc": 0.75}
+    assert outcome.reason == "left out, being no numbers: model, history"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
+@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: {"loss": v, "acc": 0.5}], ids=["number", "dict"])
+def test_an_objective_that_is_not_finite_fails_the_trial_but_keeps_its_metrics(outcome_of, value, wrap):
+    outcome = outcome_of(lambda config: wrap(value))
+    assert (outcome.state, outcome.value) == (TrialState.FAILED, None)
+    assert outcome.reason == f"loss is {float(value)}"
+    assert set(outcome.metrics) >= {"loss"}
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        (None, "run() returned None; it must return a number, or a dict that holds 'loss'"),
+        ("0.5", "run() returned '0.5'; it must return a number, or a dict that holds 'loss'"),
+        ([0.5], "run() returned [0.5]; it must return a number, or a dict that holds 'loss'"),
+        (1j, "run() returned 1j; it must return a number, or a dict that holds 'loss'"),
+        ({}, "run() returned a dict with nothing, but without the objective 'loss'"),
+        (
+            {"acc": 1, "Loss": 2},
+            "run() returned a dict with 'acc', 'Loss', but without the objective 'loss'",
+        ),
+        (
+            {"loss": "low"},
+            "run() returned the objective 'loss' as 'low'; "
+            "it must return a number, or a dict that holds 'loss'",
+        ),
+    ],
+)
+def test_a_wrong_return_value_is_named(outcome_of, returned, reason):
+    outcome = outcome_of(lambda config: returned)
+    assert (outcome.state, outcome.reason) == (TrialState.FAILED, reason)
+
+
+def test_a_long_return_value_is_named_in_short(outcome_of):
+    reason = outcome_of(lambda config: "x" * 10_000).reason
+    assert len(reason) < 400
+    assert "..." in reason
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("no\n such\tthing"), "ValueError: no such thing"),
+        (MemoryError(), "MemoryError"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (GeneratorExit("stop"), "GeneratorExit: stop"),
+        (SystemExit(4), "run() called sys.exit(4)"),
+        (SystemExit(), "run() called sys.exit(None)"),
+    ],
+)
+def test_whatever_run_raises_fails_its_trial_with_the_traceback(outcome_of, error, reason):
+    def run(config):
+        raise error
+
+    outcome = outcome_of(run)
+    assert (outcome.state, outcome.value, outcome.reason) == (TrialState.FAILED, None, reason)
+    assert outcome.detail.startswith("Traceback (most recent call last)")
+    assert "in run" in outcome.detail
+
+
+def test_sys_exit_does_not_end_the_process(outcome_of):
+    assert outcome_of(lambda config: sys.exit("bye")).reason == "run() called sys.exit('bye')"
+
+
+def test_endless_recursion_fails_its_trial(outcome_of):
+    def run(config):
+        return run(config)
+
+    assert outcome_of(run).reason.startswith("RecursionError: maximum recursion depth exceeded")
+
+
+def test_a_return_value_with_a_will_of_its_own_fails_its_trial(outcome_of):
+    assert outcome_of(lambda config: Unprintable()).state is TrialState.FAILED
+    assert outcome_of(lambda config: 10**400).state is TrialState.FAILED
+
+
+def test_what_no_file_can_hold_is_taken_out_of_the_reason_and_the_detail(outcome_of):
+    def run(config):
+        raise FileNotFoundError("/data/\udcff\0.npy")
+
+    outcome = outcome_of(run)
+    assert outcome.reason == r"FileNotFoundError: /data/\udcff\x00.npy"
+    for text in (outcome.reason, outcome.detail):
+        assert "\0" not in text
+        assert text.encode("utf-8")
+
+
+def test_a_huge_message_is_kept_within_bounds(outcome_of):
+    def run(config):
+        raise ValueError("y" * 10_000_000)
+
+    outcome = outcome_of(run)
+    assert len(outcome.reason) <= 200
+    assert len(outcome.detail) < 100_000
+
+
+def test_run_gets_its_configuration_its_context_and_the_budget(outcome_of):
+    sent = []
+
+    def run(config, ctx):
+        assert config == {"x": 0.25}
+        assert (ctx.trial_id, ctx.seed, ctx.budget) == (3, 7, 50)
+        config["x"] = "mine to change"
+        ctx.report(1, loss=0.5)
+        return 0.25
+
+    assert outcome_of(run, sent, fidelity=Fidelity("epoch", 50)).value == 0.25
+    assert sent == [Report(3, 1, {"loss": 0.5})]
+
+
+def test_a_wrong_report_fails_the_trial(outcome_of):
+    def run(config, ctx):
+        ctx.report(1, loss="low")
+
+    assert outcome_of(run).reason == "TypeError: the metric 'loss' must be a number, not 'low' (str)."

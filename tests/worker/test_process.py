@@ -1,0 +1,305 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import pytest
+
+from deephpo.trial import Outcome, Report, TrialState
+from deephpo.worker.messages import Assignment, Gone, Lasted, Loaded
+from deephpo.worker.process import TrialProcess
+
+SOURCE = """
+import ctypes, os, signal, subprocess, sys, time
+from deephpo import Categorical, Problem, Space
+
+def run(config, ctx):
+    print("trial", ctx.trial_id, flush=True)
+    ctx.report(0, pid=os.getpid())
+    return globals()[config["what"]](ctx)
+
+def value(ctx):
+    return {"loss": 0.5, "pid": os.getpid()}
+
+def slow(ctx):
+    for step in range(1, 4):
+        time.sleep(0.1)
+        ctx.report(step, loss=1 / step)
+    return 0.5
+
+def hang(ctx):
+    time.sleep(1000)
+
+def error(ctx):
+    raise ValueError("wrong shape")
+
+def leave(ctx):
+    print("last words")
+    os._exit(7)
+
+def kill(ctx):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def crash(ctx):
+    print("before the crash")
+    ctypes.string_at(0)
+
+def chat(ctx):
+    os.write(1, b"last line without an end")
+    return 0.5
+
+def parent(ctx):
+    child = subprocess.Popen(["sleep", "1000"])
+    ctx.report(1, grandchild=child.pid)
+    time.sleep(1000)
+
+def orphan(ctx):
+    child = subprocess.Popen(["sleep", "1000"])
+    ctx.report(1, grandchild=child.pid)
+    os._exit(1)
+
+def speak(ctx):
+    names = [name for name in os.environ if name.startswith(("OMPI_", "PMIX_"))]
+    return {"loss": len(names), "threads": int(os.environ.get("OMP_NUM_THREADS", 0))}
+
+def shut(ctx):
+    os.closerange(3, 100)
+    time.sleep(1000)
+
+what = [name for name, thing in list(globals().items()) if callable(thing) and name != "run"]
+problem = Problem(Space([Categorical("what", what)]), run, objective="loss", duration=lambda config: 42)
+"""
+
+
+@pytest.fixture
+def start(problem_file, tmp_path):
+    """Return a function that starts the keeper of a child for some source text."""
+    started = []
+
+    def start(source=SOURCE, **options):
+        started.append(TrialProcess(problem_file(source), tmp_path / "output.txt", **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def messages_until(process, *kinds, count=1):
+    """Return what the child says up to the message of this kind, the last of so many."""
+    messages, deadline = [], time.monotonic() + 30
+    while sum(isinstance(message, kinds) for message in messages) < count:
+        assert time.monotonic() < deadline, messages
+        wait(process.sources, 0.05)
+        messages += process.poll()
+    return messages
+
+
+def begin(process, what, trial_id=0, **options):
+    process.submit(Assignment(trial_id, {"what": what}, 7, "/nowhere", **options))
+
+
+def outcome_of(process, what, trial_id=0):
+    begin(process, what, trial_id)
+    return messages_until(process, Outcome)[-1]
+
+
+def pid_of(process):
+    """Return the process id of the child, by its own account."""
+    return outcome_of(process, "value").metrics["pid"]
+
+
+def gone(pid):
+    """Return whether a process has ended; one that nobody has asked about yet has."""
+    try:
+        return Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_child_declares_its_problem_first(start):
+    (loaded,) = messages_until(start(), Loaded)
+    assert (loaded.declaration["name"], loaded.declaration["objective"]) == ("task", "loss")
+
+
+def test_reports_arrive_while_the_trial_runs(start):
+    process = start()
+    begin(process, "slow")
+    first = messages_until(process, Report)[-1]
+    began = time.monotonic()
+    *reports, outcome = messages_until(process, Outcome)
+    assert time.monotonic() - began > 0.25
+    assert [report.step for report in (first, *reports)] == [0, 1, 2, 3]
+    assert outcome.value == 0.5
+
+
+def test_one_child_evaluates_one_trial_after_the_other(start):
+    process = start()
+    outcomes = [outcome_of(process, "value", k) for k in range(5)]
+    assert [outcome.trial_id for outcome in outcomes] == list(range(5))
+    assert len({outcome.metrics["pid"] for outcome in outcomes}) == 1
+    assert outcomes[0].metrics["pid"] != os.getpid()
+
+
+def test_an_exception_costs_a_trial_and_no_child(start):
+    process = start()
+    pid = pid_of(process)
+    outcome = outcome_of(process, "error", 3)
+    assert (outcome.trial_id, outcome.state) == (3, TrialState.FAILED)
+    assert outcome.reason == "ValueError: wrong shape"
+    assert 'task.py", line' in outcome.detail
+    assert pid_of(process) == pid
+
+
+@pytest.mark.parametrize(
+    ("death", "reason", "detail"),
+    [
+        ("leave", "exited with code 7", "last words"),
+        ("kill", "was killed by signal 9 (SIGKILL; often the kernel, for lack of memory)", "trial 3"),
+        ("crash", "was killed by signal 11 (SIGSEGV)", "before the crash"),
+        ("crash", "was killed by signal 11 (SIGSEGV)", "in crash"),
+    ],
+)
+def test_a_childs_death_costs_one_trial_and_one_child(start, death, reason, detail):
+    process = start()
+    pid = pid_of(process)
+    outcome = outcome_of(process, death, 3)
+    assert (outcome.trial_id, outcome.state) == (3, TrialState.FAILED)
+    assert outcome.reason == f"the trial's process {reason}"
+    assert detail in outcome.detail
+    next_outcome = outcome_of(process, "value", 4)
+    assert next_outcome.value == 0.5
+    assert next_outcome.metrics["pid"] != pid
+
+
+def test_the_detail_of_a_death_holds_nothing_of_the_trials_before(start):
+    process = start()
+    outcome_of(process, "value", 3)
+    assert "trial 3" not in outcome_of(process, "kill", 4).detail
+
+
+def test_a_child_that_cuts_its_line_is_replaced(start):
+    process = start()
+    assert outcome_of(process, "shut").state is TrialState.FAILED
+    assert outcome_of(process, "value", 1).value == 0.5
+
+
+def test_a_child_that_dies_between_trials_costs_none(start):
+    process = start()
+    pid = pid_of(process)
+    os.kill(int(pid), signal.SIGKILL)
+    assert [type(message) for message in messages_until(process, Loaded)] == [Loaded]
+    assert outcome_of(process, "value", 1).value == 0.5
+
+
+def test_everything_that_is_printed_goes_to_one_file(start, tmp_path):
+    process = start()
+    outcome_of(process, "value", 0)
+    outcome_of(process, "leave", 1)
+    outcome_of(process, "chat", 2)
+    process.kill()
+    assert (tmp_path / "output.txt").read_text() == (
+        "trial 0\ntrial 1\nlast words\ntrial 2\nlast line without an end"
+    )
+
+
+def test_what_was_printed_before_the_child_is_killed_is_kept(start, tmp_path):
+    process = start()
+    messages_until(process, Loaded)
+    begin(process, "hang")
+    assert wait(process.sources[:1], 10)  # the report is there, and nobody polls
+    process.kill()
+    assert (tmp_path / "output.txt").read_text() == "trial 0\n"
+
+
+@pytest.mark.parametrize("what", ["parent", "orphan"])
+def test_what_a_trial_started_is_killed_with_it(start, what):
+    process = start()
+    begin(process, what)
+    messages = messages_until(process, Report, count=2)
+    pids = [pid for m in messages if isinstance(m, Report) for pid in m.metrics.values()]
+    if what == "parent":
+        process.kill()
+    elif not isinstance(messages[-1], Outcome):
+        messages_until(process, Outcome)
+    wait_until(lambda: all(gone(pid) for pid in pids))
+
+
+def test_killing_twice_is_no_error(start):
+    process = start()
+    process.kill()
+    process.kill()
+
+
+def test_the_child_dies_when_its_parent_is_killed(problem_file):
+    keeper = """
+import sys
+from multiprocessing.connection import wait
+from deephpo.trial import Report
+from deephpo.worker.messages import Assignment
+from deephpo.worker.process import TrialProcess
+process = TrialProcess(sys.argv[1])
+process.submit(Assignment(0, {"what": "hang"}, 7, "/nowhere"))
+while True:
+    wait(process.sources)
+    for message in process.poll():
+        if isinstance(message, Report):
+            print(int(message.metrics["pid"]), flush=True)
+"""
+    command = [sys.executable, "-c", keeper, problem_file(SOURCE)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        assert not gone(pid)
+        parent.kill()
+    wait_until(lambda: gone(pid))
+
+
+def test_the_child_is_no_part_of_an_mpi_job_and_gets_what_it_is_given(start, monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
+    monkeypatch.setenv("PMIX_RANK", "1")
+    outcome = outcome_of(start(environment={"OMP_NUM_THREADS": "3"}), "speak")
+    assert (outcome.value, outcome.metrics["threads"]) == (0, 3)
+
+
+@pytest.mark.parametrize("wants", [True, False])
+def test_a_problem_says_how_long_a_trial_lasts_only_if_asked(start, wants):
+    process = start()
+    begin(process, "value", wants_duration=wants)
+    lasted = [m for m in messages_until(process, Outcome) if isinstance(m, Lasted)]
+    assert lasted == ([Lasted(42.0)] if wants else [])
+
+
+def test_a_problem_that_cannot_be_loaded_is_given_up_at_once(start):
+    process = start("x = 1\nraise ValueError('no')\n")
+    (message,) = messages_until(process, Gone)
+    assert message.reason.endswith("task.py, line 2: ValueError: no.")
+
+
+def test_a_problem_that_kills_its_process_is_tried_three_times(start, tmp_path):
+    process = start("import os\nprint('loading', flush=True)\nos._exit(5)\n")
+    begin(process, "value")
+    (message,) = messages_until(process, Gone)
+    assert message.reason == "the problem's process exited with code 5 while it loaded the problem.\nloading"
+    assert (tmp_path / "output.txt").read_text() == "loading\n" * 3
+
+
+def test_a_trial_waits_for_a_child_that_needs_a_second_start(start, tmp_path):
+    once = f"""
+import os
+if not os.path.exists({str(tmp_path / "seen")!r}):
+    open({str(tmp_path / "seen")!r}, "w").close()
+    os._exit(5)
+"""
+    process = start(once + SOURCE)
+    outcome = outcome_of(process, "value", 6)
+    assert (outcome.trial_id, outcome.value) == (6, 0.5)
