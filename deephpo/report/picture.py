@@ -61,8 +61,9 @@ def _draw_values(axes: Any, state: RunState, unit: float) -> None:
         title, objective = declaration.name, f"{declaration.objective} ({declaration.direction})"
     times = np.array([(t.ended_s or 0.0) / unit for t in completed])
     values = np.array([t.value for t in completed], dtype=float)
-    axes.set_title(f"{title}: {state.done} trials on {len(state.workers)} workers", loc="left", color=_INK)
-    axes.set_ylabel(objective)
+    title = f"{title}: {state.done} trials on {len(state.workers)} workers"
+    axes.set_title(title, loc="left", color=_INK, parse_math=False)
+    axes.set_ylabel(objective, parse_math=False)
     _quiet(axes)
     if not len(values):
         axes.text(0.5, 0.5, "no trial has succeeded", transform=axes.transAxes, ha="center", color=_FAILED)

@@ -46,6 +46,7 @@ class TrialProcess:
     def submit(self, assignment: Assignment) -> None:
         """Send a trial to the child; it waits there if the problem is still being loaded."""
         self._assignment = assignment
+        self._output.drain(self._printed)  # what is there is the trial's before
         self._output.forget()
         # A child that just died is noticed, and its trial accounted for, at the next poll.
         with contextlib.suppress(OSError):

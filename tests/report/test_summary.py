@@ -1,0 +1,166 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from deephpo import Float, Space
+from deephpo.report.summary import (
+    as_json,
+    best_configuration,
+    best_table,
+    clock,
+    configuration_line,
+    counts_line,
+    failure_lines,
+    figure,
+    full_summary,
+    table,
+)
+from deephpo.storage.records import Begun, Ended, Started, Suggested, WorkerJoined
+from deephpo.storage.run_state import RunState
+from deephpo.trial import Outcome, Trial, TrialState
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0:00"),
+        (7.4, "0:07"),
+        (59.6, "1:00"),
+        (750, "12:30"),
+        (3599.5, "1:00:00"),
+        (10_950, "3:02:30"),
+        (360_000, "100:00:00"),
+    ],
+)
+def test_a_time_span_reads_like_a_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (0.1 + 0.2, "0.3"),
+        (1e-300, "1e-300"),
+        (-12345.678, "-1.235e+04"),
+        (123456, "123456"),
+        (True, "True"),
+        (None, "None"),
+        ("adam", "adam"),
+    ],
+)
+def test_a_value_is_shown_in_four_digits(value, text):
+    assert figure(value) == text
+
+
+def test_a_configuration_fits_on_a_line():
+    config = {"lr": 0.00123456, "layers": 3, "optimizer": "adam"}
+    assert configuration_line(config) == "lr=0.001235 layers=3 optimizer=adam"
+
+
+def test_numbers_stand_right_and_texts_left():
+    assert table(["name", "value"], [["a", "10"], ["long name", "5"]], [False, True]) == [
+        "  name       value",
+        "  ---------  -----",
+        "  a             10",
+        "  long name      5",
+    ]
+
+
+def test_the_counts_name_only_what_there_is(run_records):
+    assert counts_line(RunState(run_records(0.3, "no", 0.2, 0.1))) == (
+        "4 trials in 0:02: 3 completed, 1 failed · 120.0/min · workers busy 100 %"
+    )
+    assert counts_line(RunState(run_records(0.3, workers=1))).startswith("1 trial in 0:01: 1 completed")
+    assert counts_line(RunState()) == "0 trials in 0:00: none ended · 0.0/min · workers busy 0 %"
+
+
+@pytest.mark.parametrize(("direction", "first"), [("minimize", "0.1"), ("maximize", "0.9")])
+def test_the_best_table_begins_with_the_best_and_shows_so_many(run_records, direction, first):
+    lines = best_table(RunState(run_records(0.5, 0.1, "no", 0.9, direction=direction)), top=2)
+    assert lines[0].split() == ["trial", "loss", "lr", "optimizer", "momentum"]
+    assert len(lines) == 4
+    assert lines[2].split()[1] == first
+
+
+def test_an_inactive_parameter_is_a_dash(run_records):
+    lines = best_table(RunState(run_records(0.5, 0.1)), top=5)
+    assert lines[-1].split() == ["0", "0.5", "0.0001", "adam", "-"]
+
+
+def test_a_table_that_would_be_too_wide_says_what_it_lacks(declaration):
+    names = [f"parameter_{k:02}" for k in range(30)]
+    space = Space([Float(name, 0.0, 1.0) for name in names])
+    about = replace(declaration, space=space).to_dict()
+    trial = Trial(0, dict.fromkeys(names, 1 / 7))
+    state = RunState(
+        [
+            Begun(0.0, "0.1.0", about, {}),
+            WorkerJoined(0.0, 1, "a"),
+            Suggested(0.0, (trial,), False),
+            Started(0.0, 0, 1),
+            Ended(1.0, 1, Outcome(0, TrialState.COMPLETED, 0.5)),
+        ]
+    )
+    lines = best_table(state, top=5)
+    assert max(map(len, lines)) <= 102
+    shown = lines[0].count("parameter_")
+    assert 0 < shown < 30
+    assert lines[-1] == f"  ({30 - shown} more parameters in results.csv)"
+
+
+def test_the_best_configuration_is_shown_at_full_precision(run_records):
+    assert best_configuration(RunState(run_records(0.5, 0.1 + 0.2))) == [
+        "Best: loss = 0.30000000000000004, trial 1 on worker 2 (node2)",
+        "  lr         0.0002",
+        "  optimizer  'sgd'",
+        "  momentum   0.0078125",
+    ]
+
+
+def test_the_most_frequent_failures_come_first_and_three_are_enough(run_records):
+    lines = failure_lines(RunState(run_records("a", "b", "b", 0.5, "c", "c", "c", "d")))
+    assert lines == [
+        "  3 x c (trial 4 on node1)",
+        "  2 x b (trial 1 on node2)",
+        "  1 x a (trial 0 on node1)",
+    ]
+
+
+def test_the_full_summary_has_everything_worth_knowing(run_records):
+    text = "\n".join(full_summary(RunState(run_records(0.5, "ValueError: no", 0.25)), top=5))
+    for part in (
+        "3 trials",
+        "Ended: all trials are done.",
+        "1 x ValueError: no",
+        "Best: loss = 0.25, trial 2",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize("ends", [(), ("no", "no")])
+def test_a_run_without_a_success_says_so(run_records, ends):
+    assert full_summary(RunState(run_records(*ends)), top=5)[-1] == "  No trial has succeeded."
+
+
+def test_the_json_holds_the_same_in_strict_json(run_records):
+    state = RunState(run_records(0.5, "no", 0.25, None, finished=False))
+    told = json.loads(json.dumps(as_json(state, top=1), allow_nan=False))
+    best = {"trial": 2, "value": 0.25, "worker": 1, "host": "node1"}
+    assert {name: told[name] for name in ("trials", "completed", "failed", "preempted", "running")} == {
+        "trials": 3,
+        "completed": 2,
+        "failed": 1,
+        "preempted": 0,
+        "running": 1,
+    }
+    assert told["best"] == {**best, "config": {"lr": 1e-4 * 3, "optimizer": "adam"}}
+    assert told["top"] == [told["best"]]
+    assert (told["finished"], told["exit_code"], told["elapsed_s"]) == (None, None, 2.0)
+
+
+def test_the_json_of_nothing_is_json_too():
+    told = json.loads(json.dumps(as_json(RunState(), top=5), allow_nan=False))
+    assert (told["trials"], told["best"], told["top"], told["problem"]) == (0, None, [], None)
