@@ -43,12 +43,14 @@ class LocalDriver:
         return [event for worker in list(self._processes) for event in self._hear(worker)]
 
     def start(self, worker: int, trial: Trial) -> None:
-        """Send a trial to a child."""
-        self._processes[worker].submit(self._workplace.assignment(trial))
+        """Send a trial to a child; to one that is just lost, nothing: the engine hears of it next."""
+        if worker in self._processes:
+            self._processes[worker].submit(self._workplace.assignment(trial))
 
     def shut_down(self, worker: int) -> None:
-        """Kill a child, and whatever it is doing."""
-        self._processes.pop(worker).kill()
+        """Kill a child, and whatever it is doing; one that is lost is dead already."""
+        if worker in self._processes:
+            self._processes.pop(worker).kill()
 
     def close(self) -> None:
         """Kill all children that are left."""

@@ -1,0 +1,167 @@
+import itertools
+import math
+
+import pytest
+
+from deephpo.cli.options import SearchOptions
+from deephpo.cli.session import Session
+from deephpo.drivers.durations import parse_durations
+from deephpo.drivers.simulated import SimulatedDriver
+from deephpo.engine.suggester import InlineSuggester
+from deephpo.errors import ProblemError
+from deephpo.storage.journal import Journal, read_journal
+from deephpo.storage.records import Ended, Finished, Reported, Started, Suggested
+from deephpo.storage.run_state import RunState
+from deephpo.trial import Trial, TrialState
+from deephpo.worker.workplace import Workplace
+
+SOURCE = """
+from deephpo import Float, Integer, Problem, Space
+
+def run(config, ctx):
+    for step in range(1, 4):
+        ctx.report(step, loss=config["x"] / step)
+    if ctx.trial_id % 7 == 6:
+        raise ValueError("every seventh")
+    return (config["x"] - 0.3) ** 2 + config["n"]
+
+problem = Problem(
+    Space([Float("x", 0.0, 1.0), Integer("n", 0, 9)]), run, objective="loss"{more}
+)
+"""
+
+
+@pytest.fixture
+def simulate(problem_file, tmp_path):
+    """Return a function that simulates a search; returns the exit code, the journal's path and the driver."""
+    count = iter(range(100))
+
+    def simulate(workers=4, trials=30, time_limit_s=None, durations="lognormal:60,0.5", seed=1, **other):
+        target = problem_file(SOURCE.format(more=other.get("more", "")))
+        name, strategy = other.get("search", "random"), other.get("strategy", {})
+        names = ("search", *strategy, "seed", "trials", "time_limit_s", "workers")
+        origins = dict.fromkeys(names, "default")
+        session = Session(
+            target, SearchOptions(name, strategy, seed, trials, time_limit_s, None, None, origins)
+        )
+        driver = SimulatedDriver(
+            Workplace(target, str(tmp_path / "trials")),
+            workers,
+            parse_durations(durations, seed),
+            problem_decides=other.get("problem_decides", True),
+            until_s=time_limit_s or math.inf,
+        )
+        path = tmp_path / f"journal-{next(count)}.jsonl"
+        return session.run(driver, InlineSuggester(session.search), Journal(path)), path, driver
+
+    return simulate
+
+
+def of(path, kind):
+    return [record for record in read_journal(path) if isinstance(record, kind)]
+
+
+@pytest.mark.parametrize(("search", "strategy"), [("random", {}), ("ambs", {"initial": 5})])
+def test_two_simulations_with_one_seed_have_the_same_journal_to_the_byte(simulate, search, strategy):
+    journals = [simulate(search=search, strategy=strategy)[1].read_bytes() for _ in range(2)]
+    assert journals[0] == journals[1]
+    assert journals[0].count(b"\n") > 30
+
+
+def test_another_seed_is_another_search(simulate):
+    journals = [simulate(seed=seed)[1].read_bytes() for seed in (1, 2)]
+    assert journals[0] != journals[1]
+
+
+@pytest.mark.parametrize("workers", [1, 4, 50])
+def test_every_trial_is_run_once_and_time_never_goes_back(simulate, workers):
+    exit_code, path, _ = simulate(workers=workers)
+    assert exit_code == 0
+    records = list(read_journal(path))
+    times = [record.time_s for record in records]
+    assert times == sorted(times)
+    assert sorted(r.trial_id for r in of(path, Started)) == list(range(30))
+    state = RunState(records)
+    assert (state.counts[TrialState.COMPLETED], state.counts[TrialState.FAILED]) == (26, 4)
+    assert len(state.workers) == workers
+
+
+def test_a_trial_lasts_as_long_as_its_duration_says(simulate):
+    _, path, _ = simulate(durations="lognormal:60,0.5", seed=3)
+    durations = parse_durations("lognormal:60,0.5", 3)
+    for trial in RunState(read_journal(path)).ended:
+        assert trial.ended_s - trial.started_s == pytest.approx(durations(trial.id), abs=1e-5)
+
+
+def test_the_reports_of_a_trial_come_evenly_between_its_start_and_its_end(simulate):
+    _, path, _ = simulate(durations="constant:40")
+    for trial in RunState(read_journal(path)).ended:
+        assert [(round(t - trial.started_s, 3), step) for t, step, _ in trial.curve] == [
+            (10.0, 1),
+            (20.0, 2),
+            (30.0, 3),
+        ]
+    assert len(of(path, Reported)) == 90
+
+
+def test_the_reports_of_all_workers_come_in_the_order_of_virtual_time(simulate):
+    _, path, _ = simulate(workers=8)
+    reports = of(path, Reported)
+    assert [r.time_s for r in reports] == sorted(r.time_s for r in reports)
+    changes = sum(a.report.trial_id != b.report.trial_id for a, b in itertools.pairwise(reports))
+    assert changes > 45  # they interleave; one trial after the other would be 29
+
+
+@pytest.mark.parametrize(("trials", "exit_code"), [(None, 0), (1000, 75)])
+def test_the_time_limit_is_kept_to_the_second(simulate, trials, exit_code):
+    code, path, _ = simulate(trials=trials, time_limit_s=600.0)
+    assert code == exit_code
+    (finished,) = of(path, Finished)
+    assert finished.time_s == 600.0
+    assert max(r.time_s for r in of(path, Started)) < 600.0
+    ends = of(path, Ended)
+    assert sum(r.outcome.state is TrialState.PREEMPTED for r in ends) == 4
+    assert len(ends) > 20
+
+
+def test_a_search_that_ends_before_its_time_limit_ends_by_itself(simulate):
+    code, path, _ = simulate(trials=5, time_limit_s=1e6)
+    assert (code, of(path, Finished)[0].reason) == (0, "all 5 trials are done")
+
+
+def test_a_problem_that_says_how_long_it_takes_is_believed(simulate):
+    _, path, _ = simulate(more=", duration=lambda config: 10 + config['n']")
+    for trial in RunState(read_journal(path)).ended:
+        assert trial.ended_s - trial.started_s == pytest.approx(10 + trial.config["n"], abs=1e-5)
+
+
+def test_a_problem_is_not_believed_when_durations_are_given(simulate):
+    more = ", duration=lambda config: 1e6"
+    _, path, _ = simulate(durations="constant:5", more=more, problem_decides=False)
+    assert of(path, Finished)[0].time_s == pytest.approx(40.0)  # 8 rounds of 5 s for 30 trials on 4 workers
+
+
+def test_a_space_with_nothing_untried_ends_the_simulation(simulate):
+    _, path, _ = simulate(search="grid", trials=None, time_limit_s=1e9)
+    assert of(path, Suggested)[-1].exhausted
+    assert "nothing untried is left" in of(path, Finished)[0].reason
+
+
+def test_the_utilisation_of_a_few_workers_is_nearly_one(simulate):
+    _, path, driver = simulate(workers=16, trials=150)
+    assert 0.99 < driver.clock.utilisation <= 1.0
+    assert driver.clock.cpu_s > 0
+    assert 0.5 < RunState(read_journal(path)).utilisation() <= 1.0
+
+
+def test_a_master_that_is_too_slow_shows_in_the_utilisation(simulate):
+    _, _, driver = simulate(workers=16, trials=100, durations="constant:0.001")
+    assert 0 < driver.clock.utilisation < 0.9
+
+
+def test_a_problem_that_cannot_be_loaded_any_more_ends_the_simulation(problem_file, tmp_path):
+    target = problem_file("raise ValueError('edited')\n", "edited.py")
+    driver = SimulatedDriver(Workplace(target, str(tmp_path)), 2, parse_durations("constant:1", 0))
+    with pytest.raises(ProblemError, match=r"edited\.py, line 1: ValueError: edited"):
+        driver.start(1, Trial(0, {"x": 0.5, "n": 1}))
+    driver.close()
