@@ -128,7 +128,7 @@ def test_a_threaded_suggester_never_lets_the_loop_wait():
         exhausted = False
 
         def ask(self, q):
-            time.sleep(0.3)
+            time.sleep(3)
             return []
 
     suggester = ThreadedSuggester(SlowSearch())
@@ -136,4 +136,4 @@ def test_a_threaded_suggester_never_lets_the_loop_wait():
     suggester.submit(Ask(1))
     assert suggester.collect() == []
     suggester.close()
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < 1.5

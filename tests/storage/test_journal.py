@@ -27,7 +27,7 @@ def test_what_was_appended_is_read_in_its_order(path):
     journal = Journal(path)
     journal.append(RECORDS[:1])
     journal.append([])
-    journal.append(iter(RECORDS[1:]))
+    journal.append(RECORDS[1:])
     journal.close()
     assert list(read_journal(path)) == RECORDS
 

@@ -2,6 +2,7 @@ import pytest
 
 from deephpo.storage.journal import Journal, read_journal
 from deephpo.storage.recorder import RunRecorder
+from deephpo.storage.records import Asked
 from deephpo.storage.run_state import RunState
 
 
@@ -37,10 +38,10 @@ def test_the_journal_and_the_state_hold_a_record_before_a_watcher_sees_it(path, 
 
 
 def test_a_block_that_cannot_be_written_reaches_neither_state_nor_watchers(path, run_records):
-    journal, onlooker, state = Journal(path), Onlooker(path), RunState()
-    journal.close()
-    with pytest.raises(ValueError, match="closed file"):
-        RunRecorder(journal, state, [onlooker]).write(run_records(0.3))
+    onlooker, state = Onlooker(path), RunState()
+    recorder = RunRecorder(Journal(path), state, [onlooker])
+    with pytest.raises(ValueError, match="JSON"):
+        recorder.write([*run_records(0.3), Asked(float("nan"), 1)])
     assert (onlooker.seen, state.trials) == ([], {})
 
 
