@@ -19,7 +19,7 @@ from typing import Any
 
 from deephpo.drivers.launch import launch_of
 from deephpo.engine.events import Event, StopRequested, TrialEnded, TrialReported, WorkerGone, WorkerReady
-from deephpo.engine.loop import PATIENCE_S
+from deephpo.engine.loop import PATIENCE_S, longer
 from deephpo.errors import LaunchError, MissingPackageError
 from deephpo.trial import Outcome, Report, Trial
 from deephpo.worker.messages import Gone, Loaded
@@ -29,6 +29,8 @@ from deephpo.worker.workplace import Workplace, thread_limits
 MASTER = 0
 FAREWELL_S = 30.0
 """How long the master waits for its workers' goodbyes before it ends the job by force."""
+BUSY_PATIENCE_S = 0.1
+"""How long a worker does not look for messages while its trial runs; what the trial says wakes it at once."""
 
 _MOST_AT_ONCE = 1000
 
@@ -239,6 +241,7 @@ class _Worker:
         self._world = world
         self._process: TrialProcess | None = process
         self._welcomed = False
+        self._busy = False
         self._at_home = False
         self._patience_s = PATIENCE_S[0]
 
@@ -247,9 +250,9 @@ class _Worker:
         try:
             while not self._at_home:
                 happened = self._hear_master() | self._hear_child()
-                low, high = PATIENCE_S
-                self._patience_s = low if happened else min(high, self._patience_s * 1.2)
-                wait(self._process.sources if self._process else [], self._patience_s)
+                self._patience_s = PATIENCE_S[0] if happened else longer(self._patience_s)
+                patience_s = BUSY_PATIENCE_S if self._busy else self._patience_s
+                wait(self._process.sources if self._process else [], patience_s)
         finally:
             if self._process is not None:
                 self._process.kill()
@@ -262,6 +265,7 @@ class _Worker:
                 self._at_home = True
             elif tag is Tag.TRIAL and self._process is not None:
                 self._process.submit(content)
+                self._busy = True
         return happened
 
     def _hear_child(self) -> bool:
@@ -273,8 +277,10 @@ class _Worker:
                 case Report():
                     self._tell(Tag.REPORT, message)
                 case Outcome():
+                    self._busy = False
                     self._tell(Tag.OUTCOME, message)
                 case Gone():
+                    self._busy = False
                     self._process = None
                     self._tell(Tag.GONE, message.reason)
         return bool(messages)

@@ -11,9 +11,18 @@ from deephpo.engine.suggester import Suggester
 from deephpo.storage.records import Record
 from deephpo.trial import Trial
 
-PATIENCE_S = (0.001, 0.01)
-"""How long to wait for events: from the first to the second while nothing happens.  At 10 ms a look costs
-about 0.3 % of a core."""
+PATIENCE_S = (0.001, 0.05)
+"""How long to wait for events: the first right after one, the second at most.  What costs is to wake up,
+about 0.15 ms of a core on a busy machine."""
+
+
+def longer(patience_s: float) -> float:
+    """Return how long to wait after a wait in which nothing happened.
+
+    It grows to a twentieth of the silence so far: an event is noticed late by 5 % of the time that it took
+    to come, at most, and who waits for long wakes up 20 times a second.
+    """
+    return min(PATIENCE_S[1], patience_s * 1.05)
 
 
 class Driver(Protocol):
@@ -86,11 +95,8 @@ class SearchLoop:
 
     def _adapt_patience(self, happened: bool) -> None:
         """Wait shortly after an event and while the search thinks, longer and longer otherwise."""
-        low, high = PATIENCE_S
-        if happened or self._coordinator.thinking:
-            self._patience_s = low
-        else:
-            self._patience_s = min(high, self._patience_s * 1.2)
+        quiet = not happened and not self._coordinator.thinking
+        self._patience_s = longer(self._patience_s) if quiet else PATIENCE_S[0]
 
     def _perform(self, actions: list[Action]) -> None:
         """Write the records of all actions as one block, then act."""

@@ -1,0 +1,143 @@
+"""What a person sees of a running search: in a terminal, in a pipe, and in the log."""
+
+import io
+import logging
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deephpo.cli.progress import LogWatcher, Progress, is_terminal, status_line, time_left_s
+from deephpo.storage.records import Ended, WorkerLost
+from deephpo.storage.run_state import RunState
+from deephpo.trial import Outcome, TrialState
+
+PROGRAM = Path(sys.executable).with_name("deephpo")
+
+PACED = """
+import time
+from deephpo import Float, Problem
+
+def run(config):
+    time.sleep(0.3)
+    return config["x"]
+
+problem = Problem([Float("x", 0.0, 1.0)], run)
+"""
+
+
+def shown_of(records, stream: io.StringIO | None = None) -> list[str]:
+    """Return the lines that a batch log gets of these records."""
+    stream = stream or io.StringIO()
+    progress, state = Progress(stream, 4, None), RunState()
+    for record in records:
+        state.apply(record)
+        progress.note(record, state)
+    return stream.getvalue().splitlines()
+
+
+def test_each_new_best_is_one_line_and_nothing_else_is(run_records):
+    lines = shown_of(run_records(0.5, 0.25, 0.75, 0.125))
+    assert [line.split()[1:3] for line in lines] == [["best", "0.5"], ["best", "0.25"], ["best", "0.125"]]
+    assert lines[1] == "0:01  best 0.25  trial 1  lr=0.0002 optimizer=sgd momentum=0.007812"
+
+
+def test_the_first_failure_is_told_and_the_others_are_counted(run_records):
+    lines = shown_of(run_records("ValueError: no", "ValueError: no", "ValueError: no", 0.5))
+    assert [line.split("  ")[1] for line in lines] == ["trial 0 failed: ValueError: no", "best 0.5"]
+
+
+def test_a_lost_worker_is_told_at_once_without_its_detail(run_records):
+    lost = WorkerLost(9.0, 1, "killed\nTraceback")
+    assert shown_of([*run_records(0.5), lost])[-1] == "0:09  worker 1 is lost: killed"
+
+
+def test_a_reader_that_goes_away_is_not_missed(run_records):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    assert shown_of(run_records(0.5, 0.25), Gone()) == []
+
+
+def test_the_status_line_counts_what_a_person_asks_for(run_records):
+    state = RunState(run_records(0.5, "ValueError: no", None, finished=False))
+    state.now_s = 2.0
+    assert status_line(state, 8, None) == (
+        "0:02  2/8 done  1 running  1 failed  best 0.5 (trial 0, worker 1)  60.0/min  busy 75 %  0:06 left"
+    )
+
+
+@pytest.mark.parametrize(
+    ("trials", "limit_s", "left_s"),
+    [(None, None, None), (8, None, 6.0), (None, 100.0, 98.0), (8, 5.0, 3.0), (2, None, 0.0), (2, 1.0, 0.0)],
+)
+def test_the_time_left_is_until_the_first_of_the_two_ends(trials, limit_s, left_s, run_records):
+    state = RunState(run_records(0.5, 0.25, finished=False))
+    state.now_s = 2.0
+    assert time_left_s(state, trials, limit_s) == left_s
+
+
+def test_before_the_first_result_nobody_knows_the_time_left(run_records):
+    assert time_left_s(RunState(run_records(None, finished=False)), 8, None) is None
+
+
+def test_the_log_has_a_line_for_each_trial_and_the_traceback_of_a_failure(run_records, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "deephpo")
+    monkeypatch.setattr(logging.getLogger("deephpo"), "propagate", True)
+    watcher, state = LogWatcher(), RunState()
+    for record in [
+        *run_records(0.5, "ValueError: no"),
+        Ended(3.0, 1, Outcome(0, TrialState.PREEMPTED, reason="the time is up")),
+    ]:
+        state.apply(record)
+        watcher.note(record, state)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert ("INFO", "worker 1 on node1 is ready") in told
+    assert ("INFO", "trial 0 on worker 1 (node1) = 0.5  lr=0.0001 optimizer=adam") in told
+    assert ("WARNING", "trial 1 failed on worker 2 (node2): ValueError: no\nTraceback ...") in told
+    assert any("preempted: the time is up" in message for _, message in told)
+
+
+def in_a_terminal(*words: str) -> str:
+    """Return everything that a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        written = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                written += chunk
+        except OSError:  # how Linux says that the other side is closed
+            pass
+    os.close(ours)
+    assert process.returncode == 0, written.decode()
+    return written.decode()
+
+
+def test_a_terminal_shows_one_line_that_is_redrawn_in_place(problem_file, tmp_path):
+    words = ("--trials", "8", "--workers", "2", "--run-dir", str(tmp_path / "run"))
+    written = in_a_terminal(str(PROGRAM), "search", problem_file(PACED), *words)
+    drawn = re.findall(r"\r\x1b\[K(\d:\d\d  \d/8 done[^\r\n]*)", written)
+    assert len(drawn) > 2
+    assert max(len(line) for line in drawn) < 80
+    lines = [line.rpartition("\x1b[K")[2] for line in written.split("\r\n")]
+    assert not any("done" in line for line in lines if "trials are done" not in line)
+    assert any(re.match(r"\d:\d\d  best ", line) for line in lines)
+
+
+def test_a_pipe_gets_whole_lines_without_control_characters(problem_file, tmp_path):
+    words = ("--trials", "4", "--workers", "2", "--run-dir", str(tmp_path / "run"))
+    line = [PROGRAM, "search", problem_file(PACED), *words]
+    shown = subprocess.run(line, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert "\x1b" not in shown
+    assert "\r" not in shown
+    assert re.search(r"^0:\d\d  best ", shown, re.MULTILINE)
+
+
+def test_a_stream_that_is_no_terminal_is_none():
+    assert not is_terminal(io.StringIO())

@@ -1,0 +1,74 @@
+"""Real MPI ranks: the ``deephpo`` and the ``mpirun`` that stand beside this interpreter."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deephpo.storage.journal import read_journal
+from deephpo.storage.records import Record
+
+BIN = Path(sys.executable).parent
+# Open MPI 5 refuses root and more ranks than cores unless it is told that both are meant.
+ENVIRONMENT = {
+    **os.environ,
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}
+
+
+def line(ranks: int, *words: object) -> list[str]:
+    return [str(word) for word in (BIN / "mpirun", "-n", ranks, BIN / "deephpo", *words)]
+
+
+@pytest.fixture
+def mpirun(command) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs ``deephpo`` on so many ranks, to the end."""
+
+    def run(ranks: int, *words: object, timeout: float = 60, **environment: str):
+        return command(*line(ranks, *words), timeout=timeout, env={**ENVIRONMENT, **environment})
+
+    return run
+
+
+@pytest.fixture
+def mpi_job() -> Callable[..., Iterator[subprocess.Popen[str]]]:
+    """Return a context manager that starts ``deephpo`` on so many ranks; nothing of it outlives the block."""
+
+    @contextmanager
+    def start(ranks: int, *words: object):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen(line(ranks, *words), env=ENVIRONMENT, start_new_session=True, **pipes) as job:
+            try:
+                yield job
+            finally:
+                below = psutil.Process(job.pid).children(recursive=True) if job.poll() is None else []
+                for process in [*below, job]:
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+
+    return start
+
+
+@pytest.fixture
+def records_once() -> Callable[..., list[Record]]:
+    """Return a function that waits until the records of a journal fulfil a condition, and returns them."""
+
+    def wait(journal: Path, condition: Callable[[list[Record]], bool], within_s: float = 60):
+        deadline = time.monotonic() + within_s
+        records: list[Record] = []
+        while time.monotonic() < deadline:
+            records = list(read_journal(journal)) if journal.exists() else []
+            if condition(records):
+                return records
+            time.sleep(0.05)
+        return pytest.fail(f"It did not happen within {within_s} s; the journal ends with {records[-3:]}")
+
+    return wait
