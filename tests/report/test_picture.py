@@ -1,13 +1,15 @@
 import dataclasses
 import os
+import time
 
 import numpy as np
 import pytest
 from matplotlib import image
 
-from deephpo.report.picture import draw
+from deephpo.report.picture import _one_a_pixel, draw
 from deephpo.storage.records import WorkerJoined
-from deephpo.storage.run_state import RunState
+from deephpo.storage.run_state import RunState, TrialEntry, WorkerEntry
+from deephpo.trial import TrialState
 
 
 @pytest.fixture
@@ -27,7 +29,27 @@ def has_colour(picture, hexadecimal, tolerance=0.01):
     return bool((np.abs(picture[..., :3] - wanted).max(axis=-1) < tolerance).any())
 
 
-FAILED = "c8553d"
+FAILED, NO_VALUE = "c8553d", "a9a39a"
+
+
+@pytest.fixture
+def crowd(declaration):
+    """Return a function that makes a state of many short trials, of which some failed at once."""
+
+    def crowd(trials, workers, failed=()):
+        state = RunState()
+        state.declaration, state.now_s = declaration, trials / workers
+        state.workers = {worker: WorkerEntry("node", 0.0) for worker in range(1, workers + 1)}
+        for k in range(trials):
+            begun_s, kind = k // workers, TrialState.FAILED if k in failed else TrialState.COMPLETED
+            entry = TrialEntry(k, {"lr": 0.01}, kind, worker=1 + k % workers, started_s=begun_s)
+            entry.value, entry.ended_s = (None, begun_s + 1e-3) if k in failed else (1 / (k + 1), begun_s + 1)
+            state.trials[k] = entry
+            state.counts[kind] += 1
+        return state
+
+    return crowd
+
 
 RUNS = {
     "normal": ((0.9, 0.5, 0.7, 0.2, 0.3, 0.1), {}),
@@ -56,6 +78,57 @@ def test_a_run_is_drawn_at_a_reasonable_size(pixels, run_records, name):
 @pytest.mark.parametrize("ends", [("no", "no"), ("no", 0.5, "no", 0.3)])
 def test_failed_trials_stand_out(pixels, run_records, ends):
     assert has_colour(pixels(RunState(run_records(*ends))), FAILED)
+
+
+def share(picture, hexadecimal):
+    """Return the share of the lower half, where the timeline is, that has exactly this colour."""
+    wanted = np.array([int(hexadecimal[i : i + 2], 16) for i in (0, 2, 4)]) / 255
+    lower = picture[picture.shape[0] // 2 :, :, :3]
+    return float((np.abs(lower - wanted).max(axis=-1) < 0.003).mean())
+
+
+def test_one_failure_that_took_no_time_is_seen_among_thousands(pixels, crowd):
+    without, one = crowd(5000, 8), crowd(5000, 8, failed={2501})
+    one.counts[TrialState.FAILED] = 0  # the legend would be red too
+    assert share(pixels(without), FAILED) == 0.0
+    assert share(pixels(one), FAILED) > 0.0
+
+
+def test_failures_are_as_red_in_a_crowd_as_in_the_legend(pixels, crowd):
+    half = share(pixels(crowd(40_000, 20, failed=set(range(0, 40_000, 3)))), FAILED)
+    assert half > 0.2
+
+
+def test_a_hundred_thousand_trials_are_drawn_in_seconds(pixels, crowd):
+    state = crowd(100_000, 64, failed=set(range(0, 100_000, 50)))
+    began = time.monotonic()
+    assert pixels(state).shape[1] == 1300
+    assert time.monotonic() - began < 10
+
+
+def test_bars_that_begin_in_one_pixel_are_drawn_once():
+    row, left = np.array([0.0, 0.0, 1.0, 0.0, 0.0]), np.array([0.0, 0.4, 0.4, 1.0, 1.1])
+    chosen = _one_a_pixel(np.array([True, True, True, True, False]), row, left, 1.0)
+    assert sorted(chosen) == [0, 2, 3]
+
+
+def test_grey_is_explained_where_there_is_any(pixels, run_records):
+    assert not has_colour(pixels(RunState(run_records(0.5, 0.3))), NO_VALUE)
+    assert has_colour(pixels(RunState(run_records(0.5, None, finished=False))), NO_VALUE)
+    over = RunState(run_records(0.5, 0.3))
+    over.counts[TrialState.PREEMPTED] = 1  # no bar: what is grey is in the legend
+    assert has_colour(pixels(over), NO_VALUE)
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_the_text_of_a_late_best_does_not_squeeze_the_axes(pixels, run_records, direction):
+    def width(*ends):
+        """Return how long the longest black line is: the time axis."""
+        picture = pixels(RunState(run_records(*ends, workers=1, direction=direction)))
+        return int((picture[..., :3].max(axis=-1) < 0.1).sum(axis=1).max())
+
+    values = [0.123456 + k / 10 for k in range(8)]
+    assert width(*values) == width(*values[::-1]) > 900
 
 
 def test_a_run_that_has_only_begun_is_drawn(pixels, run_records):
