@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deephpo.errors import SpaceError
+from deephpo.space.values import is_number, plain, why_no_value
 from deephpo.trial import Value
 
 
@@ -26,6 +27,11 @@ class Between:
     high: float = math.inf
 
     def __post_init__(self) -> None:
+        for bound in ("low", "high"):
+            value = plain(getattr(self, bound))
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise SpaceError(f"Between: {bound} must be a number, not {value!r}.")
+            object.__setattr__(self, bound, value)
         if not self.low <= self.high:
             raise SpaceError(f"Between: low must not be above high, but low={self.low} and high={self.high}.")
 
@@ -43,7 +49,7 @@ class Clause:
     def admits(self, value: Value) -> bool:
         """Return whether ``value`` fulfils the clause."""
         if isinstance(self.allowed, Between):
-            return _is_number(value) and self.allowed.low <= float(value) <= self.allowed.high  # type: ignore[arg-type]
+            return is_number(value) and self.allowed.low <= float(value) <= self.allowed.high  # type: ignore[arg-type]
         return any(same_value(value, allowed) for allowed in self.allowed)
 
 
@@ -76,23 +82,23 @@ def parse_conjunction(mapping: Any, where: str) -> Conjunction:
     """Return the clauses of one mapping from parameter to value, list of values, or Between."""
     if not isinstance(mapping, Mapping) or not mapping:
         raise SpaceError(f"{where} takes a mapping such as {{'optimizer': ['sgd']}}, not {mapping!r}.")
-    return tuple(Clause(str(name), _parse_allowed(allowed, where)) for name, allowed in mapping.items())
+    return tuple(
+        Clause(str(plain(name)), _parse_allowed(allowed, where)) for name, allowed in mapping.items()
+    )
 
 
 def _parse_allowed(allowed: Any, where: str) -> Allowed:
     if isinstance(allowed, Between):
         return allowed
-    values = tuple(allowed) if isinstance(allowed, list | tuple | set | frozenset) else (allowed,)
+    if isinstance(allowed, set | frozenset):
+        allowed = sorted(allowed, key=repr)  # the order of a set differs from process to process
+    values = tuple(map(plain, allowed if isinstance(allowed, list | tuple) else (allowed,)))
     if not values:
         raise SpaceError(f"{where}: a list of allowed values must not be empty.")
     for value in values:
-        if not isinstance(value, str | int | float | bool | None):
-            raise SpaceError(f"{where}: {value!r} is no value; allowed are str, int, float, bool and None.")
+        if why := why_no_value(value):
+            raise SpaceError(f"{where}: {value!r} {why}.")
     return values
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def clause_to_dict(clause: Clause) -> dict[str, Any]:

@@ -30,11 +30,6 @@ def from_configspace(configuration_space: Any) -> Space:
     return Space(parameters, forbidden=forbidden)
 
 
-def _plain(value: Any) -> Any:
-    """Return a numpy scalar as the Python value it holds."""
-    return value.item() if hasattr(value, "item") else value
-
-
 def _parameter(p: Any, when: Alternatives | None) -> Parameter:
     kind = type(p).__name__
     if kind == "UniformFloatHyperparameter":
@@ -42,9 +37,9 @@ def _parameter(p: Any, when: Alternatives | None) -> Parameter:
     if kind == "UniformIntegerHyperparameter":
         return Integer(p.name, int(p.lower), int(p.upper), log=bool(p.log), when=when)
     if kind == "CategoricalHyperparameter":
-        return Categorical(p.name, [_plain(choice) for choice in p.choices], when=when)
+        return Categorical(p.name, list(p.choices), when=when)
     if kind == "OrdinalHyperparameter":
-        return Ordinal(p.name, [_plain(choice) for choice in p.sequence], when=when)
+        return Ordinal(p.name, list(p.sequence), when=when)
     raise SpaceError(
         f"ConfigSpace: {p.name!r} is a {kind}, which has no counterpart here; "
         "known are uniform floats and integers, categoricals and ordinals."
@@ -66,11 +61,11 @@ def _alternatives(condition: Any) -> tuple[str, Alternatives]:
 def _allowed(condition: Any, kind: str) -> Any:
     parent = condition.parent
     if kind == "EqualsCondition":
-        return [_plain(condition.value)]
+        return [condition.value]
     if kind == "InCondition":
-        return [_plain(value) for value in condition.values]
+        return list(condition.values)
     if kind == "NotEqualsCondition" and hasattr(parent, "choices"):
-        return [_plain(choice) for choice in parent.choices if choice != condition.value]
+        return [choice for choice in parent.choices if choice != condition.value]
     whole = type(parent).__name__ == "UniformIntegerHyperparameter"
     if kind == "GreaterThanCondition" and whole:
         return Between(low=int(condition.value) + 1)
@@ -96,9 +91,9 @@ def _both(some: Alternatives, others: Alternatives) -> Alternatives:
 def _forbidden(clause: Any) -> dict[str, Any]:
     kind = type(clause).__name__
     if kind == "ForbiddenEqualsClause":
-        return {clause.hyperparameter.name: [_plain(clause.value)]}
+        return {clause.hyperparameter.name: [clause.value]}
     if kind == "ForbiddenInClause":
-        return {clause.hyperparameter.name: [_plain(value) for value in clause.values]}
+        return {clause.hyperparameter.name: list(clause.values)}
     if kind == "ForbiddenAndConjunction":
         return {name: value for part in clause.components for name, value in _forbidden(part).items()}
     raise SpaceError(

@@ -7,18 +7,35 @@ columns of numbers on rank 0.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from enum import Enum
+from typing import Any, Final, Literal
 
 from deephpo.errors import SpaceError
 from deephpo.space.conditions import ConditionLike, Conjunction, parse_when, same_value
+from deephpo.space.values import is_number, plain, why_no_value
 from deephpo.trial import Value
 
 MOST_LEVELS = 2**20
 """An encoded value is one float32; more levels than this would not keep a code of their own."""
+
+_SHOWN = 8
+"""So many choices of a parameter stand in a message, at the most."""
+
+
+class _Missing(Enum):
+    NO_DEFAULT = "no default"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+NO_DEFAULT: Final = _Missing.NO_DEFAULT
+"""Stands where no default was declared; None cannot, for it may be a choice."""
+
+NoDefault = Literal[_Missing.NO_DEFAULT]
 
 
 @dataclass(frozen=True)
@@ -35,39 +52,44 @@ class Float:
     log: bool = False
     step: float | None = None
     when: ConditionLike = field(default=None, compare=False)
-    default: float | None = None
+    default: float | NoDefault = NO_DEFAULT
     alternatives: tuple[Conjunction, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_name(self)
-        _check_number(self, "low", "high")
-        object.__setattr__(self, "low", float(self.low))
-        object.__setattr__(self, "high", float(self.high))
+        _convert_numbers(self, float)
         _check_bounds(self, positive_above=0.0)
         if self.step is not None:
-            _check_number(self, "step")
             _check_step(self)
+            _check_levels(self, int(self.levels or 0))
         _finish(self)
+
+    def __str__(self) -> str:
+        return f"a Float {_range(self)}"
 
     @property
     def levels(self) -> int | None:
         """How many values it can take; None if there is no end to them."""
         if self.step is None:
             return None
-        return int((Decimal(repr(self.high)) - Decimal(repr(self.low))) / Decimal(repr(float(self.step)))) + 1
+        return int((Decimal(repr(self.high)) - Decimal(repr(self.low))) / Decimal(repr(self.step))) + 1
 
     def value_at(self, level: int) -> float:
         """Return the value of one level of a stepped parameter, free of rounding dust."""
-        return float(Decimal(repr(self.low)) + level * Decimal(repr(float(self.step or 0.0))))
+        return float(Decimal(repr(self.low)) + level * Decimal(repr(self.step or 0.0)))
 
     def contains(self, value: Any) -> bool:
         """Return whether ``value`` may stand in a configuration."""
-        if not _is_number(value) or not self.low <= value <= self.high:
+        if not is_number(value) or not self.low <= value <= self.high:
             return False
         if self.step is None:
             return True
         position = (float(value) - self.low) / self.step
         return math.isclose(position, round(position), abs_tol=1e-6)
+
+    def exact(self, value: Any) -> float:
+        """Return a value that it contains as an exact float."""
+        return float(value)
 
 
 @dataclass(frozen=True)
@@ -80,29 +102,20 @@ class Integer:
     log: bool = False
     step: int | None = None
     when: ConditionLike = field(default=None, compare=False)
-    default: int | None = None
+    default: int | NoDefault = NO_DEFAULT
     alternatives: tuple[Conjunction, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_name(self)
-        _check_number(self, "low", "high")
-        for bound in ("low", "high", "step"):
-            value = getattr(self, bound)
-            if value is not None and (not _is_number(value) or value != int(value)):
-                raise SpaceError(
-                    f"{_label(self)}: {bound} must be a whole number, not {value!r}; or use Float."
-                )
-            if value is not None:
-                object.__setattr__(self, bound, int(value))
+        _convert_numbers(self, int)
         _check_bounds(self, positive_above=0.5)
         if self.step is not None:
             _check_step(self)
-        if self.levels > MOST_LEVELS:
-            raise SpaceError(
-                f"{_label(self)}: {self.levels} values are more than {MOST_LEVELS} and cannot be told apart; "
-                "give it a step, or use Float and round in run()."
-            )
+        _check_levels(self, self.levels)
         _finish(self)
+
+    def __str__(self) -> str:
+        return f"an Integer {_range(self)}"
 
     @property
     def levels(self) -> int:
@@ -115,8 +128,12 @@ class Integer:
 
     def contains(self, value: Any) -> bool:
         """Return whether ``value`` may stand in a configuration."""
-        whole = _is_number(value) and value == int(value)
+        whole = is_number(value) and value == int(value)
         return whole and self.low <= value <= self.high and (value - self.low) % (self.step or 1) == 0
+
+    def exact(self, value: Any) -> int:
+        """Return a value that it contains as an exact int."""
+        return int(value)
 
 
 @dataclass(frozen=True)
@@ -126,13 +143,16 @@ class Categorical:
     name: str
     choices: Sequence[Value]
     when: ConditionLike = field(default=None, compare=False)
-    default: Value = None
+    default: Value | NoDefault = NO_DEFAULT
     alternatives: tuple[Conjunction, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_name(self)
         _check_choices(self)
         _finish(self)
+
+    def __str__(self) -> str:
+        return f"a Categorical of {_listed(self.choices)}"
 
     @property
     def levels(self) -> int:
@@ -145,12 +165,20 @@ class Categorical:
 
     def contains(self, value: Any) -> bool:
         """Return whether ``value`` may stand in a configuration."""
-        return any(same_value(value, choice) for choice in self.choices)
+        value = plain(value)
+        return not why_no_value(value) and any(same_value(value, choice) for choice in self.choices)
+
+    def exact(self, value: Any) -> Value:
+        """Return the choice that is equal to a value that it contains."""
+        return next(choice for choice in self.choices if same_value(plain(value), choice))
 
 
 @dataclass(frozen=True)
 class Ordinal(Categorical):
     """One of several values in a meaningful order, such as batch sizes 16, 32, 64."""
+
+    def __str__(self) -> str:
+        return f"an Ordinal of {_listed(self.choices)}"
 
 
 Parameter = Float | Integer | Categorical
@@ -160,11 +188,18 @@ def _label(parameter: Parameter) -> str:
     return f"{type(parameter).__name__} {parameter.name!r}"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+def _range(parameter: Float | Integer) -> str:
+    how = " (log)" if parameter.log else f" (step {parameter.step})" if parameter.step is not None else ""
+    return f"from {parameter.low:.12g} to {parameter.high:.12g}{how}"
+
+
+def _listed(choices: Sequence[Value]) -> str:
+    more = [f"... ({len(choices)} choices)"] if len(choices) > _SHOWN else []
+    return ", ".join([*map(repr, choices[:_SHOWN]), *more])
 
 
 def _check_name(parameter: Parameter) -> None:
+    object.__setattr__(parameter, "name", plain(parameter.name))
     if not isinstance(parameter.name, str) or not parameter.name.strip():
         kind = type(parameter).__name__
         raise SpaceError(
@@ -172,11 +207,20 @@ def _check_name(parameter: Parameter) -> None:
         )
 
 
-def _check_number(parameter: Float | Integer, *names: str) -> None:
-    for name in names:
+def _convert_numbers(parameter: Float | Integer, kind: type[float] | type[int]) -> None:
+    """Make bounds and step exact floats, or exact ints, and log a bool."""
+    for name in ("low", "high") if parameter.step is None else ("low", "high", "step"):
         value = getattr(parameter, name)
-        if not _is_number(value):
+        if not is_number(value):
             raise SpaceError(f"{_label(parameter)}: {name} must be a finite number, not {value!r}.")
+        if kind is int and value != int(value):
+            raise SpaceError(
+                f"{_label(parameter)}: {name} must be a whole number, not {value!r}; or use Float."
+            )
+        object.__setattr__(parameter, name, kind(value))
+    object.__setattr__(parameter, "log", plain(parameter.log))
+    if not isinstance(parameter.log, bool):
+        raise SpaceError(f"{_label(parameter)}: log must be True or False, not {parameter.log!r}.")
 
 
 def _check_bounds(parameter: Float | Integer, positive_above: float) -> None:
@@ -185,6 +229,11 @@ def _check_bounds(parameter: Float | Integer, positive_above: float) -> None:
         raise SpaceError(
             f"{_label(parameter)}: low must be below high, but low={low} and high={high}; "
             + ("swap them." if low > high else "a parameter with one value is a constant: leave it out.")
+        )
+    if isinstance(parameter, Float) and not math.isfinite(high - low):
+        raise SpaceError(
+            f"{_label(parameter)}: from low={low} to high={high} is farther than a float can hold; "
+            "bring them closer together."
         )
     if parameter.log and low <= positive_above:
         least = "above 0" if isinstance(parameter, Float) else "at least 1"
@@ -204,18 +253,26 @@ def _check_step(parameter: Float | Integer) -> None:
         )
 
 
+def _check_levels(parameter: Float | Integer, levels: int) -> None:
+    if levels > MOST_LEVELS:
+        cure = "leave the step out" if isinstance(parameter, Float) else "use Float and round in run()"
+        raise SpaceError(
+            f"{_label(parameter)}: {levels} values are more than {MOST_LEVELS} and cannot be told apart; "
+            f"give it a larger step, or {cure}."
+        )
+
+
 def _check_choices(parameter: Categorical) -> None:
-    choices = parameter.choices
-    if isinstance(choices, str) or not isinstance(choices, Sequence):
-        raise SpaceError(f"{_label(parameter)}: choices must be a list of values, not {choices!r}.")
-    object.__setattr__(parameter, "choices", tuple(choices))
+    if isinstance(parameter.choices, str) or not isinstance(parameter.choices, Sequence):
+        raise SpaceError(f"{_label(parameter)}: choices must be a list of values, not {parameter.choices!r}.")
+    choices = tuple(map(plain, parameter.choices))
+    object.__setattr__(parameter, "choices", choices)
     if len(choices) < 2:
         raise SpaceError(f"{_label(parameter)}: it needs at least two choices, but has {list(choices)}.")
     for index, choice in enumerate(choices):
-        if not isinstance(choice, str | int | float | bool | None):
+        if why := why_no_value(choice):
             raise SpaceError(
-                f"{_label(parameter)}: the choice {choice!r} is a {type(choice).__name__}; a choice is a "
-                "str, int, float, bool or None: give it a name and look the name up in run()."
+                f"{_label(parameter)}: the choice {choice!r} {why}: give it a name and look that up in run()."
             )
         if any(same_value(choice, other) for other in choices[:index]):
             raise SpaceError(f"{_label(parameter)}: the choice {choice!r} stands in the list twice.")
@@ -224,5 +281,8 @@ def _check_choices(parameter: Categorical) -> None:
 def _finish(parameter: Parameter) -> None:
     """Parse the condition, and check the default against the values."""
     object.__setattr__(parameter, "alternatives", parse_when(parameter.when, _label(parameter)))
-    if parameter.default is not None and not parameter.contains(parameter.default):
+    if parameter.default is NO_DEFAULT:
+        return
+    if not parameter.contains(parameter.default):
         raise SpaceError(f"{_label(parameter)}: the default {parameter.default!r} is not one of its values.")
+    object.__setattr__(parameter, "default", parameter.exact(parameter.default))

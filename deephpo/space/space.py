@@ -16,7 +16,7 @@ from deephpo.space.conditions import (
     clause_to_dict,
     parse_conjunction,
 )
-from deephpo.space.parameters import Categorical, Float, Integer, Ordinal, Parameter
+from deephpo.space.parameters import NO_DEFAULT, Categorical, Float, Integer, Ordinal, Parameter
 from deephpo.trial import Config, Value
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Space:
     @cached_property
     def defaults(self) -> dict[str, Value]:
         """The declared defaults by name."""
-        return {p.name: p.default for p in self.parameters if p.default is not None}
+        return {p.name: p.default for p in self.parameters if p.default is not NO_DEFAULT}
 
     def is_active(self, parameter: Parameter, config: Config) -> bool:
         """Return whether the parameter has a meaning beside the values in ``config``."""
@@ -116,7 +116,7 @@ class Space:
         chosen: dict[str, Value] = {}
         for parameter in self.order:
             if self.is_active(parameter, chosen):
-                if parameter.default is None:
+                if parameter.default is NO_DEFAULT:
                     return None
                 chosen[parameter.name] = parameter.default
         return self.complete({})
@@ -141,19 +141,15 @@ class Space:
                         f"{name!r} has a value, but its condition {parameter.when} does not hold."
                     )
                 continue
-            if name not in config and parameter.default is None:
+            value = config.get(name, parameter.default)
+            if value is NO_DEFAULT:
                 raise SpaceError(f"{name!r} has neither a value nor a default.")
-            complete[name] = self._checked(parameter, config.get(name, parameter.default))
+            if not parameter.contains(value):
+                raise SpaceError(f"{value!r} is not a value of {name!r}, which is {parameter}.")
+            complete[name] = parameter.exact(value)
         if self.is_forbidden(complete):
             raise SpaceError(f"{complete} is a forbidden combination.")
         return {p.name: complete[p.name] for p in self.parameters if p.name in complete}
-
-    def _checked(self, parameter: Parameter, value: Value) -> Value:
-        if not parameter.contains(value):
-            raise SpaceError(f"{value!r} is not a value of {parameter.name!r}, which is {parameter}.")
-        if isinstance(parameter, Float):
-            return float(value)  # type: ignore[arg-type]
-        return int(value) if isinstance(parameter, Integer) else value  # type: ignore[arg-type]
 
     def encoding(self) -> Encoding:
         """Return the space compiled to columns of numbers (this loads numpy)."""
@@ -198,7 +194,7 @@ def _check_parameters(parameters: tuple[Parameter, ...]) -> None:
 
 
 def _parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
-    fields = ("low", "high", "log", "step", "choices", "default")
+    fields = ("low", "high", "log", "step", "choices")
     record: dict[str, Any] = {"kind": type(parameter).__name__, "name": parameter.name}
     values = {f: getattr(parameter, f, None) for f in fields}
     record |= {f: value for f, value in values.items() if value is not None}
@@ -206,6 +202,8 @@ def _parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
         record.pop("log", None)
     if "choices" in record:
         record["choices"] = list(record["choices"])
+    if parameter.default is not NO_DEFAULT:
+        record["default"] = parameter.default
     if parameter.alternatives:
         record["when"] = [[clause_to_dict(c) for c in conjunction] for conjunction in parameter.alternatives]
     return record

@@ -1,6 +1,8 @@
 import json
 import math
+from enum import StrEnum
 
+import numpy as np
 import pytest
 
 from deephpo.errors import SpaceError
@@ -19,6 +21,27 @@ from deephpo.space.conditions import (
 def test_between_refuses_bounds_that_hold_nothing(low, high):
     with pytest.raises(SpaceError, match="low must not be above high"):
         Between(low, high)
+
+
+@pytest.mark.parametrize(("low", "high"), [("a", 1), (0, None), (True, 2)])
+def test_between_takes_numbers(low, high):
+    with pytest.raises(SpaceError, match="must be a number, not"):
+        Between(low, high)
+
+
+def test_a_condition_holds_plain_values_only():
+    class Kind(StrEnum):
+        TREE = "tree"
+
+    (clauses,) = parse_when({Kind.TREE: [Kind.TREE, np.float64(2), np.True_]}, "here")
+    assert [type(value) for value in (clauses[0].parameter, *clauses[0].allowed)] == [str, str, float, bool]
+    bounds = Between(np.float32(1), np.int64(2))
+    assert (type(bounds.low), type(bounds.high)) == (float, int)
+
+
+def test_the_values_of_a_set_stand_in_an_order_of_their_own():
+    names = [f"name{i}" for i in range(20)]
+    assert parse_conjunction({"a": set(names)}, "here") == parse_conjunction({"a": sorted(names)}, "here")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +95,8 @@ def test_a_condition_becomes_alternatives_of_clauses(when, alternatives):
         ({}, "Float 'x': when= takes a mapping .* not {}"),
         (["sgd"], "Float 'x': when= takes a mapping .* not 'sgd'"),
         ({"a": []}, "Float 'x': when=: a list of allowed values must not be empty"),
-        ({"a": [object]}, "Float 'x': when=: <class 'object'> is no value"),
+        ({"a": [0.5, math.inf]}, "Float 'x': when=: inf is not finite"),
+        ({"a": [object]}, "Float 'x': when=: <class 'object'> is a type; allowed are str, int, float"),
     ],
 )
 def test_a_condition_that_cannot_be_read_is_refused_by_name(when, sentence):

@@ -1,9 +1,12 @@
 import math
+from enum import IntEnum, StrEnum
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from deephpo.errors import SpaceError
-from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
+from deephpo.space.parameters import NO_DEFAULT, Categorical, Float, Integer, Ordinal
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,18 @@ from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
         (lambda: Integer("n", 0, 9.5), "Integer 'n': high must be a whole number, not 9.5; or use Float"),
         (lambda: Integer("n", 0, 9, step=1.5), "Integer 'n': step must be a whole number, not 1.5"),
         (lambda: Integer("n", None, 9), "Integer 'n': low must be a finite number, not None"),
+        (lambda: Integer("n", 0, 10**400), "Integer 'n': high must be a finite number, not 1000"),
+        (lambda: Integer("n", 0, 2**30), "give it a larger step, or use Float and round in run"),
+        (lambda: Float("x", 0, 1, step=1e-8), "100000001 values .* give it a larger step, or leave the step"),
+        (
+            lambda: Float("x", -1e308, 1e308),
+            "Float 'x': from low=-1e.308 to high=1e.308 is farther than a float",
+        ),
+        (lambda: Float("x", 0, 1, log="yes"), "Float 'x': log must be True or False, not 'yes'"),
+        (lambda: Float("x", 0, 1, default=None), "Float 'x': the default None is not one of its values"),
+        (lambda: Categorical("c", [1, math.inf]), "Categorical 'c': the choice inf is not finite"),
+        (lambda: Categorical("c", [1, np.float64("nan")]), "Categorical 'c': the choice nan is not finite"),
+        (lambda: Ordinal("o", [1, np.int64(1)]), "Ordinal 'o': the choice 1 stands in the list twice"),
         (lambda: Categorical("c", "abc"), "Categorical 'c': choices must be a list of values, not 'abc'"),
         (lambda: Categorical("c", 5), "Categorical 'c': choices must be a list of values, not 5"),
         (lambda: Categorical("c", ["a"]), r"it needs at least two choices, but has \['a'\]"),
@@ -101,3 +116,75 @@ def test_a_change_to_the_users_list_does_not_reach_the_parameter():
     parameter = Categorical("c", choices)
     choices.append("c")
     assert parameter.choices == ("a", "b")
+
+
+class Kind(StrEnum):
+    TREE = "tree"
+    LINE = "line"
+
+
+class Size(IntEnum):
+    SMALL = 16
+    LARGE = 64
+
+
+class Loud(str):
+    def __str__(self):
+        return "LOUD"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "values"),
+    [
+        (Categorical("c", list(Kind), default=Kind.LINE), ["tree", "line", "line"]),
+        (Ordinal("o", list(Size), default=Size.SMALL), [16, 64, 16]),
+        (Ordinal("o", list(np.logspace(-2, 0, 3)), default=np.float64(0.1)), [0.01, 0.1, 1.0, 0.1]),
+        (Categorical("c", [np.str_("a"), np.True_, np.int8(3)], default="a"), ["a", True, 3, "a"]),
+        (Categorical("c", [Loud("a"), "b"], default="b"), ["a", "b", "b"]),
+        (Float(Kind.TREE, np.float32(0), Fraction(1, 2), step=np.float64(0.5), default=0), [0.0, 0.5, 0.0]),
+        (Integer("n", np.int64(0), Size.SMALL, step=np.int8(16), default=16.0), [0, 16, 16]),
+    ],
+)
+def test_only_exact_types_get_into_a_parameter(parameter, values):
+    found = [*(parameter.value_at(level) for level in range(parameter.levels)), parameter.default]
+    assert [repr(value) for value in found] == [repr(value) for value in values]
+    assert type(parameter.name) is str
+    plain = {str, int, float, bool, type(None)}
+    assert {type(getattr(parameter, name, None)) for name in ("low", "high", "step", "log")} <= plain
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "exact"),
+    [
+        (Categorical("c", ["tree", 1]), Kind.TREE, "tree"),
+        (Ordinal("o", [16, 32]), np.float64(32), 32),
+        (Float("x", 0, 1), np.float32(0.5), 0.5),
+        (Integer("n", 0, 100), Size.LARGE, 64),
+    ],
+)
+def test_a_value_that_is_contained_has_its_exact_form(parameter, value, exact):
+    assert parameter.contains(value)
+    assert repr(parameter.exact(value)) == repr(exact)
+
+
+def test_an_array_is_not_one_of_the_choices():
+    assert not Categorical("c", [1, 2]).contains(np.array([1, 2]))
+
+
+def test_none_may_be_a_choice_and_the_default():
+    assert Categorical("c", [None, 1], default=None).default is None
+    assert Categorical("c", [None, 1]).default is NO_DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        (Float("x", 1e-5, 1, log=True), "a Float from 1e-05 to 1 (log)"),
+        (Float("x", 0, 1, step=0.1), "a Float from 0 to 1 (step 0.1)"),
+        (Integer("n", 1, 9), "an Integer from 1 to 9"),
+        (Categorical("c", ["a", None]), "a Categorical of 'a', None"),
+        (Ordinal("o", range(100)), "an Ordinal of 0, 1, 2, 3, 4, 5, 6, 7, ... (100 choices)"),
+    ],
+)
+def test_a_message_calls_a_parameter_by_a_short_name(parameter, words):
+    assert str(parameter) == words

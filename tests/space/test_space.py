@@ -1,7 +1,9 @@
 import json
 import math
 
+import numpy as np
 import pytest
+import yaml
 
 from deephpo.errors import SpaceError
 from deephpo.space.conditions import Between
@@ -152,6 +154,8 @@ def test_a_space_survives_json(space):
     [
         Float("x", 1e-5, 0.1, log=True),
         Float("x", 0, 1, step=0.25, default=0.0),
+        Categorical("x", [None, 1], default=None),
+        Categorical("x", list(np.logspace(-2, 0, 3)), default=np.float64(1)),
         Integer("x", 1, 9, step=2),
         Categorical("x", [True, False], default=False),
         Categorical("x", [None, 1, 1.5, "a"]),
@@ -162,6 +166,23 @@ def test_a_parameter_survives_json_with_all_its_options(parameter):
     read = Space.from_dict(json.loads(json.dumps(Space([parameter]).to_dict())))
     assert read.parameters == (parameter,)
     assert type(read.parameters[0]) is type(parameter)
+    assert read.defaults == Space([parameter]).defaults
+
+
+def test_a_space_is_written_as_yaml_and_as_the_same_json_whatever_the_numbers_came_from():
+    def record(one, two):
+        space = Space([Ordinal("o", [one, two], default=two), Float("x", one, two, when={"o": [two]})])
+        return space.to_dict()
+
+    written = record(np.float64(1.5), np.float64(2.5))
+    assert yaml.safe_load(yaml.safe_dump(written)) == written
+    assert json.dumps(written) == json.dumps(record(1.5, 2.5))
+
+
+def test_none_is_a_default_like_any_other():
+    space = Space([Categorical("c", [None, 1], default=None), Float("x", 0, 1, default=0.5)])
+    assert space.defaults == {"c": None, "x": 0.5}
+    assert space.default_config() == space.complete({}) == {"c": None, "x": 0.5}
 
 
 def test_spaces_that_differ_in_a_condition_are_different():
