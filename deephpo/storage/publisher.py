@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from threading import Thread
 
+from deephpo.problem import Declaration
 from deephpo.storage.archive import write_archive
 from deephpo.storage.records import Record
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState, TrialEntry
 from deephpo.storage.tables import write_table
+from deephpo.trial import TrialState
 
 INTERVAL_S = 5.0
 """Results are written at most so often."""
 SHARE = 0.01
 """And so seldom that writing takes at most this share of the time, however many trials there are."""
+
+_FAILURES = (
+    OSError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    RuntimeError,
+    ImportError,
+    MemoryError,
+)
+"""What the disk, csv and h5py raise.  The journal is the truth; its copies can be written later."""
 
 _LOGGER = logging.getLogger("deephpo")
 
@@ -36,28 +54,47 @@ class Publisher:
     def refresh(self, state: RunState) -> None:
         """Start writing if it is time to."""
         due = time.monotonic() - self._last >= self._pause_s and state.counts.total() != self._published
-        if due and (self._thread is None or not self._thread.is_alive()):
-            self._thread = Thread(target=self._try_to_write, args=(state, state.ended), daemon=True)
+        if due and state.declaration is not None and (self._thread is None or not self._thread.is_alive()):
+            arguments = (state.declaration, [_unchanging(trial) for trial in state.ended], state.version)
+            self._thread = Thread(target=self._write, args=arguments, daemon=True)
             self._published = state.counts.total()
             self._thread.start()
 
-    def publish(self, state: RunState) -> None:
-        """Write everything now, and wait for it."""
+    def publish(self, state: RunState) -> str:
+        """Write everything now, and wait for it; returns a sentence if it was not possible, else ""."""
         if self._thread is not None:
             self._thread.join()
-        self._write(state, state.ended)
+        return "" if state.declaration is None else self._write(state.declaration, state.ended, state.version)
 
-    def _try_to_write(self, state: RunState, ended: list[TrialEntry]) -> None:
-        try:
-            self._write(state, ended)
-        except OSError as error:
-            # The journal is the truth; tables can be written later.
-            _LOGGER.warning("The results could not be written (%s); the next try follows.", error)
-
-    def _write(self, state: RunState, ended: list[TrialEntry]) -> None:
+    def _write(self, declaration: Declaration, ended: Sequence[TrialEntry], version: str) -> str:
         began = time.monotonic()
-        if state.declaration is not None:
-            write_table(state.declaration, ended, self._directory.table)
-            write_archive(state.declaration, ended, state.version, self._directory.archive)
+        failed = [
+            _failure(self._directory.table, lambda path: write_table(declaration, ended, path)),
+            _failure(self._directory.archive, lambda path: write_archive(declaration, ended, version, path)),
+        ]
         self._last = time.monotonic()
         self._pause_s = max(INTERVAL_S, (self._last - began) / SHARE)
+        if not any(failed):
+            return ""
+        names = ", ".join(filter(None, failed))
+        sentence = f"Not written: {names}; every result is in {self._directory.journal.name}."
+        _LOGGER.warning(sentence)
+        return sentence
+
+
+def _failure(path: Path, write: Callable[[Path], None]) -> str:
+    """Write one file; returns its name and why it could not be written, or ""."""
+    try:
+        write(path)
+    except _FAILURES as error:
+        # h5py's own texts for the system's errors fill half a screen.
+        number = error.errno if isinstance(error, OSError) else None
+        return f"{path.name} ({os.strerror(number) if number else f'{type(error).__name__}: {error}'})"
+    return ""
+
+
+def _unchanging(trial: TrialEntry) -> TrialEntry:
+    """Return the trial, as a copy if it may go out again, and change, while the thread reads it."""
+    if trial.state is not TrialState.PREEMPTED:
+        return trial
+    return replace(trial, metrics=dict(trial.metrics), curve=list(trial.curve))

@@ -10,6 +10,7 @@ from typing import Any
 from deephpo.problem import Declaration
 from deephpo.storage.run_directory import replacing
 from deephpo.storage.run_state import TrialEntry
+from deephpo.trial import Value
 
 
 def metric_names(declaration: Declaration, trials: Sequence[TrialEntry]) -> list[str]:
@@ -17,6 +18,15 @@ def metric_names(declaration: Declaration, trials: Sequence[TrialEntry]) -> list
     names = {name for trial in trials for name in trial.metrics}
     objective = [declaration.objective] if declaration.objective in names else []
     return objective + sorted(names - {declaration.objective})
+
+
+def printable(text: str) -> str:
+    """Return a text that UTF-8 and HDF5 can hold: the name of a file in an error message need not be one.
+
+    >>> printable("a\\0b\\udcffc")
+    'a\\\\x00b\\\\udcffc'
+    """
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_table(declaration: Declaration, trials: Sequence[TrialEntry], path: Path) -> None:
@@ -33,7 +43,7 @@ def write_table(declaration: Declaration, trials: Sequence[TrialEntry], path: Pa
     header += ["started_s", "ended_s", "worker", "host", "reason"]
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
+        writer.writerow([printable(name) for name in header])
         writer.writerows(_row(trial, parameters, metrics) for trial in trials)
 
 
@@ -43,14 +53,18 @@ def _row(trial: TrialEntry, parameters: Sequence[str], metrics: Sequence[str]) -
         trial.id,
         trial.state,
         trial.value,
-        *(trial.config.get(name, "") for name in parameters),
+        *(_cell(trial.config.get(name, "")) for name in parameters),
         *(trial.metrics.get(name, "") for name in metrics),
         _seconds(trial.started_s),
         _seconds(trial.ended_s),
         trial.worker,
-        trial.host,
-        trial.reason,
+        _cell(trial.host),
+        _cell(trial.reason),
     ]
+
+
+def _cell(value: Value) -> Value:
+    return printable(value) if isinstance(value, str) else value
 
 
 def _seconds(time_s: float | None) -> str:

@@ -1,14 +1,19 @@
 import csv
 import logging
+import subprocess
+import sys
 import time
 
 import h5py
 import pytest
 
 from deephpo.storage import publisher as module
+from deephpo.storage.journal import Journal
 from deephpo.storage.publisher import Publisher
+from deephpo.storage.records import Ended, Started
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
+from deephpo.trial import Outcome, TrialState
 
 
 @pytest.fixture
@@ -75,7 +80,79 @@ def test_a_directory_that_vanished_costs_a_warning_and_not_the_search(directory,
     publisher = Publisher(RunDirectory(directory.path / "vanished"))
     with caplog.at_level(logging.WARNING, logger="deephpo"):
         refresh_until(publisher, RunState(run_records(0.3)), lambda: caplog.records)
-    assert "The results could not be written" in caplog.text
+    assert caplog.messages[0] == (
+        "Not written: results.csv (No such file or directory), results.h5 (No such file or directory); "
+        "every result is in journal.jsonl."
+    )
+
+
+def test_the_last_writing_tells_what_went_wrong_and_kills_nothing(directory, run_records, monkeypatch):
+    def fail(*arguments):
+        raise TypeError("no such type")
+
+    monkeypatch.setattr(module, "write_archive", fail)
+    told = Publisher(directory).publish(RunState(run_records(0.3)))
+    assert told == "Not written: results.h5 (TypeError: no such type); every result is in journal.jsonl."
+    assert len(rows(directory)) == 1
+    monkeypatch.undo()
+    assert Publisher(directory).publish(RunState(run_records(0.3))) == ""
+
+
+def test_after_a_failure_some_time_goes_by_before_the_next_try(directory, run_records, monkeypatch, caplog):
+    monkeypatch.setattr(module, "INTERVAL_S", 0.0)
+    publisher = Publisher(RunDirectory(directory.path / "vanished"))
+    refresh_until(publisher, RunState(run_records(0.3)), lambda: publisher._thread is not None)
+    publisher._thread.join()
+    last, thread = publisher._last, publisher._thread
+    assert time.monotonic() - last < 5.0
+    publisher._pause_s = 60.0
+    publisher.refresh(RunState(run_records(0.3, 0.2)))
+    assert publisher._thread is thread
+
+
+def test_of_a_trial_that_may_go_out_again_the_thread_reads_a_copy(
+    directory, run_records, hasty, monkeypatch, tmp_path
+):
+    seen = []
+    monkeypatch.setattr(module, "write_table", lambda declaration, ended, path: seen.append(ended[0]))
+    lost = Ended(1.0, 1, Outcome(0, TrialState.PREEMPTED, reason="its worker is lost"))
+    publisher, state = Publisher(directory), RunState([*run_records(None, finished=False), lost])
+    state.trials[0].curve.append((0.5, 1, {"loss": 1.0}))
+    refresh_until(publisher, state, lambda: seen)
+    state.apply(Started(2.0, 0, 2))
+    state.trials[0].metrics["late"] = 1.0
+    state.trials[0].curve.clear()
+    assert (seen[0].state, len(seen[0].curve)) == (TrialState.PREEMPTED, 1)
+    assert "late" not in seen[0].metrics
+    publisher._thread.join()
+
+
+def test_on_a_full_disk_nothing_is_written_and_nothing_else_happens(directory, run_records, tmp_path):
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from deephpo.storage.journal import read_journal
+from deephpo.storage.publisher import Publisher
+from deephpo.storage.run_directory import RunDirectory
+from deephpo.storage.run_state import RunState
+
+directory = RunDirectory(Path(sys.argv[1]))
+state = RunState(read_journal(directory.journal))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+print(Publisher(directory).publish(state))
+"""
+    journal = Journal(directory.journal)
+    journal.append(run_records(*(0.5 for _ in range(50))))
+    journal.close()
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (
+        0,
+        "Not written: results.csv (File too large), results.h5 (File too large); "
+        "every result is in journal.jsonl.\n",
+    )
+    assert ended.stderr.count("\n") == 1  # the warning in the log
+    assert [path.name for path in directory.path.iterdir()] == ["journal.jsonl"]
 
 
 def test_a_run_that_never_began_has_no_results(directory):

@@ -1,10 +1,11 @@
 import csv
 import dataclasses
+import os
 
 import pytest
 
 from deephpo.storage.run_state import RunState
-from deephpo.storage.tables import metric_names, write_table
+from deephpo.storage.tables import metric_names, printable, write_table
 
 
 @pytest.fixture
@@ -68,3 +69,11 @@ def test_a_run_without_trials_has_a_header_only(tmp_path, declaration):
     assert (tmp_path / "results.csv").read_text() == (
         "id,state,value,p:lr,p:optimizer,p:momentum,started_s,ended_s,worker,host,reason\n"
     )
+
+
+def test_a_text_that_is_none_is_shown_by_its_codes(read, run_records):
+    undecodable = os.fsdecode(b"no file /data/\xff\0")
+    assert printable(undecodable) == r"no file /data/\udcff\x00"
+    assert printable("é, \n and all that") == "é, \n and all that"
+    (row,) = read(run_records(undecodable))
+    assert row["reason"] == r"no file /data/\udcff\x00"
