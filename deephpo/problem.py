@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from numbers import Real
 from typing import Any, Literal
 
 from deephpo.errors import ProblemError, SpaceError
-from deephpo.space.space import Space
+from deephpo.space.space import Space, as_space
+from deephpo.space.values import is_number, plain
 from deephpo.trial import Config
 
 Direction = Literal["minimize", "maximize"]
@@ -28,6 +27,8 @@ class Fidelity:
     high: int
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", plain(self.name))
+        object.__setattr__(self, "high", plain(self.high))
         if not isinstance(self.name, str) or not self.name:
             raise ProblemError(f"Fidelity: the first argument is a name such as 'epoch', not {self.name!r}.")
         if isinstance(self.high, bool) or not isinstance(self.high, int) or self.high < 1:
@@ -101,10 +102,12 @@ class Problem:
                 f"Problem: duration must be a function of the configuration, not {duration!r}."
             )
         self.duration = duration
-        _check(objective, direction, fidelity, optimum)
-        space = _as_space(space)
+        name, objective, direction = plain(name), plain(objective), plain(direction)
+        _check(name, objective, direction, fidelity, optimum)
+        space = as_space(space, "Problem")
+        best = None if optimum is None else float(optimum)
         self.declaration = Declaration(
-            name, space, objective, direction, fidelity, _starting_points(space, start), optimum
+            name, space, objective, direction, fidelity, _starting_points(space, start), best
         )
 
     def named(self, name: str) -> Declaration:
@@ -129,29 +132,19 @@ def _takes_context(run: Run) -> bool:
     raise ProblemError(f"Problem: run must take (config, ctx) or (config), but it is {name}{signature}.")
 
 
-def _check(objective: str, direction: str, fidelity: Fidelity | None, optimum: float | None) -> None:
+def _check(
+    name: str, objective: str, direction: str, fidelity: Fidelity | None, optimum: float | None
+) -> None:
+    if not isinstance(name, str):
+        raise ProblemError(f"Problem: name is what the run is called, a text, not {name!r}.")
     if not isinstance(objective, str) or not objective:
         raise ProblemError(f"Problem: objective is the name of what run() returns, not {objective!r}.")
     if direction not in DIRECTIONS:
         raise ProblemError(f"Problem: direction must be 'minimize' or 'maximize', not {direction!r}.")
     if fidelity is not None and not isinstance(fidelity, Fidelity):
         raise ProblemError(f"Problem: fidelity must be Fidelity('epoch', 50) or the like, not {fidelity!r}.")
-    if optimum is not None and not (isinstance(optimum, Real) and math.isfinite(optimum)):
+    if optimum is not None and not is_number(optimum):
         raise ProblemError(f"Problem: optimum must be a finite number, not {optimum!r}.")
-
-
-def _as_space(space: Any) -> Space:
-    if isinstance(space, Space):
-        return space
-    if type(space).__name__ == "ConfigurationSpace":
-        from deephpo.space.configspace import from_configspace
-
-        return from_configspace(space)
-    if isinstance(space, list | tuple):
-        return Space(space)
-    raise ProblemError(
-        f"Problem: space must be a Space, a list of parameters, or a ConfigurationSpace, not {space!r}."
-    )
 
 
 def _starting_points(space: Space, start: Sequence[Config]) -> tuple[Config, ...]:

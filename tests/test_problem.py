@@ -1,7 +1,10 @@
 import json
 import math
+from enum import StrEnum
 
+import numpy as np
 import pytest
+import yaml
 
 from deephpo import Categorical, Fidelity, Float, Integer, Problem, Space
 from deephpo.errors import ProblemError, SpaceError
@@ -40,15 +43,13 @@ class Model:
             "Problem: run must take (config, ctx) or (config), but it is run3(config, ctx, device).",
         ),
         ({"run": lambda: 0}, "Problem: run must take (config, ctx) or (config), but it is <lambda>()."),
-        (
-            {"space": "lr"},
-            "Problem: space must be a Space, a list of parameters, or a ConfigurationSpace, not 'lr'.",
-        ),
         ({"objective": ""}, "Problem: objective is the name of what run() returns, not ''."),
         ({"objective": None}, "Problem: objective is the name of what run() returns, not None."),
         ({"direction": "max"}, "Problem: direction must be 'minimize' or 'maximize', not 'max'."),
         ({"fidelity": 50}, "Problem: fidelity must be Fidelity('epoch', 50) or the like, not 50."),
         ({"optimum": math.inf}, "Problem: optimum must be a finite number, not inf."),
+        ({"optimum": True}, "Problem: optimum must be a finite number, not True."),
+        ({"name": 5}, "Problem: name is what the run is called, a text, not 5."),
         ({"optimum": "0.1"}, "Problem: optimum must be a finite number, not '0.1'."),
         ({"duration": 60}, "Problem: duration must be a function of the configuration, not 60."),
         ({"start": [{"lr": 0.1}, {"lr": 9}]}, "Problem: start[1]: 9 is not a value of 'lr'"),
@@ -69,6 +70,8 @@ def test_a_declaration_that_cannot_be_is_refused_with_the_value(options, sentenc
 def test_what_is_wrong_with_the_space_is_said_by_the_space():
     with pytest.raises(SpaceError, match="two parameters have the name 'lr'"):
         Problem([SPACE[0], SPACE[0]], run)
+    with pytest.raises(SpaceError, match="Problem: space must be a Space, a list of parameters, or"):
+        Problem("lr", run)
 
 
 @pytest.mark.parametrize(
@@ -163,3 +166,26 @@ def test_a_declaration_survives_json(options):
     declaration = Problem(SPACE, run, **options).declaration
     record = json.loads(json.dumps(declaration.to_dict(), allow_nan=False))
     assert Declaration.from_dict(record) == declaration
+
+
+class Goal(StrEnum):
+    UP = "maximize"
+    WHAT = "accuracy"
+
+
+def test_only_exact_values_get_into_a_declaration():
+    fidelity = Fidelity(Goal.WHAT, np.int64(5))
+    problem = Problem(
+        SPACE,
+        run,
+        Goal.WHAT,
+        Goal.UP,
+        fidelity=fidelity,
+        optimum=np.float64(0),
+        name=Goal.WHAT,
+        start=[{"lr": np.float32(0.5) / 8, "optimizer": np.str_("adam")}],
+    )
+    record = problem.declaration.to_dict()
+    assert yaml.safe_load(yaml.safe_dump(record)) == json.loads(json.dumps(record))
+    assert {type(record[key]) for key in ("name", "objective", "direction")} == {str}
+    assert type(record["optimum"]) is float

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deephpo.errors import OptionError, unknown_name
 from deephpo.problem import DIRECTIONS, Direction
-from deephpo.space.space import Space
+from deephpo.space.space import as_space
 from deephpo.trial import Config
 
 if TYPE_CHECKING:  # numpy comes with it, and a worker rank, which reads the options too, needs none
@@ -23,7 +23,7 @@ AMBS_OPTIONS = ("surrogate", "kappa", "lie", "initial")
 
 def create_search(
     name: str,
-    space: Space,
+    space: Any,
     *,
     direction: Direction = "minimize",
     seed: int = 0,
@@ -33,11 +33,13 @@ def create_search(
     """Return a search by its name.
 
     name: "ambs", "random", "sobol", "lhs" or "grid".
+    space: a Space, a list of parameters, or a ``ConfigurationSpace`` of ConfigSpace.
     start: configurations that come before all others; what they leave out is at its default.
     options, for "ambs": surrogate ("forest", "extra-trees"), kappa (1.96), lie ("believer", "min",
     "mean", "max", "naive"), initial (how many successes the model needs before it is asked, 10).
 
-    Raises OptionError for an unknown name or option, or a value that it does not take.
+    Raises OptionError for an unknown name or option, or a value that it does not take, and SpaceError for
+    a space that cannot be.
     """
     if name not in SEARCHES:
         raise OptionError(unknown_name("search", name, SEARCHES))
@@ -48,6 +50,7 @@ def create_search(
     check_options(name, options)
     from deephpo.search.search import Search
 
+    space = as_space(space, "create_search")
     encoding = space.encoding()
     strategy = _strategy(name, encoding, seed, options)
     points = [space.complete(config) for config in start]

@@ -46,12 +46,16 @@ class Space:
     forbidden: tuple[Conjunction, ...]
 
     def __init__(
-        self, parameters: Iterable[Parameter], forbidden: Sequence[Mapping[str, Any]] | None = None
+        self,
+        parameters: Iterable[Parameter],
+        *more: object,
+        forbidden: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        clauses = tuple(parse_conjunction(entry, "Space: forbidden=") for entry in forbidden or ())
-        if not isinstance(parameters, Iterable):
-            raise SpaceError(f"Space: the first argument is a list of parameters, not {parameters!r}.")
-        self._settle(tuple(parameters), clauses)
+        if more or isinstance(parameters, Parameter) or not isinstance(parameters, Iterable):
+            raise SpaceError(
+                "Space takes one list: Space([Float('lr', 1e-5, 1e-1, log=True), ...], forbidden=[...])."
+            )
+        self._settle(tuple(parameters), _parse_forbidden(forbidden))
 
     def _settle(self, parameters: tuple[Parameter, ...], forbidden: tuple[Conjunction, ...]) -> None:
         object.__setattr__(self, "parameters", parameters)
@@ -66,15 +70,18 @@ class Space:
 
     def _check_clause(self, clause: Clause, where: str) -> None:
         if clause.parameter not in self.by_name:
-            raise SpaceError(f"{where} {unknown_name('parameter', clause.parameter, self.by_name)}")
+            sentence = unknown_name("parameter", clause.parameter, self.by_name)
+            raise SpaceError(f"{where} speaks of an unknown parameter. {sentence}")
         parent = self.by_name[clause.parameter]
         if isinstance(clause.allowed, Between):
             if type(parent) is Categorical:
-                raise SpaceError(f"{where} Between needs a number, but {parent.name!r} is a Categorical.")
+                raise SpaceError(f"{where} takes Between for numbers, but {parent.name!r} is a Categorical.")
             return
         for value in clause.allowed:
             if not parent.contains(value):
-                raise SpaceError(f"{where} {value!r} is not a value of {parent.name!r}, which is {parent}.")
+                raise SpaceError(
+                    f"{where} names {value!r}, which is not a value of {parent.name!r}, {parent}."
+                )
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:
@@ -173,6 +180,35 @@ class Space:
         return space
 
 
+def as_space(space: Any, where: str) -> Space:
+    """Return a Space, a list of parameters, or a ``ConfigurationSpace`` of ConfigSpace, as a Space.
+
+    Raises SpaceError, naming ``where``, for anything else.
+    """
+    if isinstance(space, Space):
+        return space
+    if type(space).__name__ == "ConfigurationSpace":
+        from deephpo.space.configspace import from_configspace
+
+        return from_configspace(space)
+    if isinstance(space, list | tuple):
+        return Space(space)
+    raise SpaceError(
+        f"{where}: space must be a Space, a list of parameters, or a ConfigurationSpace, not {space!r}."
+    )
+
+
+def _parse_forbidden(forbidden: Any) -> tuple[Conjunction, ...]:
+    if forbidden is None:
+        return ()
+    if isinstance(forbidden, Mapping | str) or not isinstance(forbidden, Iterable):
+        raise SpaceError(
+            "Space: forbidden takes a list of mappings: forbidden=[{'optimizer': 'sgd'}], "
+            f"not {forbidden!r}."
+        )
+    return tuple(parse_conjunction(entry, "Space: forbidden=") for entry in forbidden)
+
+
 def _holds(conjunction: Conjunction, config: Config) -> bool:
     return all(c.parameter in config and c.admits(config[c.parameter]) for c in conjunction)
 
@@ -186,7 +222,7 @@ def _check_parameters(parameters: tuple[Parameter, ...]) -> None:
         raise SpaceError("Space: it needs at least one parameter, such as Float('lr', 1e-5, 1e-1, log=True).")
     seen: set[str] = set()
     for parameter in parameters:
-        if not isinstance(parameter, Float | Integer | Categorical):
+        if not isinstance(parameter, Parameter):
             raise SpaceError(f"Space: {parameter!r} is no parameter; known kinds: {', '.join(KINDS)}.")
         if parameter.name in seen:
             raise SpaceError(f"Space: two parameters have the name {parameter.name!r}; rename one.")

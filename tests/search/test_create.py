@@ -81,3 +81,9 @@ def test_a_starting_point_outside_of_the_space_is_refused():
 def test_a_starting_point_is_completed_by_the_defaults():
     space = Space([Float("x", 0, 1, default=0.25), Float("y", 0, 1, default=0.75)])
     assert create_search("ambs", space, start=[{"y": 0.5}]).ask()[0].config == {"x": 0.25, "y": 0.5}
+
+
+def test_a_list_of_parameters_is_taken_as_a_space():
+    assert create_search("random", [Float("x", 0, 1)]).space == SPACE
+    with pytest.raises(SpaceError, match="create_search: space must be a Space, a list of parameters"):
+        create_search("random", {"x": (0, 1)})

@@ -8,7 +8,7 @@ import yaml
 from deephpo.errors import SpaceError
 from deephpo.space.conditions import Between
 from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
-from deephpo.space.space import Space
+from deephpo.space.space import Space, as_space
 
 
 @pytest.fixture
@@ -30,6 +30,15 @@ def space():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
+        (lambda: Space(Float("x", 0, 1)), r"Space takes one list: Space\(\["),
+        (lambda: Space(Float("x", 0, 1), Float("y", 0, 1)), r"Space takes one list: Space\(\["),
+        (lambda: Space(*(Float(name, 0, 1) for name in "xyz")), r"Space takes one list: Space\(\["),
+        (lambda: Space(5), r"Space takes one list: Space\(\["),
+        (
+            lambda: Space([Float("x", 0, 1)], forbidden={"x": 1}),
+            "forbidden takes a list of mappings: forbidden=.*, not {'x': 1}",
+        ),
+        (lambda: Space([Float("x", 0, 1)], forbidden=5), "forbidden takes a list of mappings: .*, not 5"),
         (lambda: Space([]), "Space: it needs at least one parameter"),
         (
             lambda: Space(["lr"]),
@@ -41,15 +50,15 @@ def space():
         ),
         (
             lambda: Space([Categorical("opt", ["a", "b"]), Float("x", 0, 1, when={"opti": "a"})]),
-            "Float 'x': when= There is no parameter 'opti'; did you mean 'opt'?",
+            "Float 'x': when= speaks of an unknown parameter. There is no parameter 'opti'; did you mean",
         ),
         (
             lambda: Space([Categorical("opt", ["a", "b"]), Float("x", 0, 1, when={"opt": "c"})]),
-            "Float 'x': when= 'c' is not a value of 'opt'",
+            "Float 'x': when= names 'c', which is not a value of 'opt', a Categorical of 'a', 'b'.",
         ),
         (
             lambda: Space([Categorical("opt", ["a", "b"]), Float("x", 0, 1, when={"opt": Between(1)})]),
-            "Between needs a number, but 'opt' is a Categorical",
+            "when= takes Between for numbers, but 'opt' is a Categorical",
         ),
         (lambda: Space([Float("x", 0, 1, when={"x": Between(0.5)})]), "conditions of 'x' form a circle"),
         (
@@ -60,11 +69,11 @@ def space():
         ),
         (
             lambda: Space([Float("x", 0, 1)], forbidden=[{"y": 1}]),
-            "Space: forbidden= There is no parameter 'y'",
+            "Space: forbidden= speaks of an unknown parameter. There is no parameter 'y'",
         ),
         (
             lambda: Space([Float("x", 0, 1)], forbidden=[{"x": 2}]),
-            "Space: forbidden= 2 is not a value of 'x'",
+            "Space: forbidden= names 2, which is not a value of 'x', a Float from 0 to 1",
         ),
         (lambda: Space([Float("x", 0, 1)], forbidden=["x"]), "Space: forbidden= takes a mapping .* not 'x'"),
     ],
@@ -79,7 +88,7 @@ def test_a_space_that_cannot_be_is_refused(make, sentence):
     [
         (["adam"], "A configuration is a dict from parameter to value, not"),
         ({"layer": 2}, "There is no parameter 'layer'; did you mean 'layers'?"),
-        ({"layers": 9}, "9 is not a value of 'layers'"),
+        ({"layers": 9}, "9 is not a value of 'layers', which is an Integer from 1 to 4"),
         ({"momentum": 0.5}, "'momentum' has a value, but its condition .* does not hold"),
         ({"optimizer": "sgd", "batch": 64}, "is a forbidden combination"),
         ({"optimizer": "sgd", "batch": 16, "momentum": 0.97, "layers": 4}, "is a forbidden combination"),
@@ -191,3 +200,19 @@ def test_spaces_that_differ_in_a_condition_are_different():
 
     assert space(1) == space([1])
     assert space(1) != space(2)
+
+
+def test_the_exact_choice_stands_in_a_completed_configuration():
+    space = Space([Ordinal("batch", [16, 32]), Float("x", 0, 1)])
+    assert repr(space.complete({"batch": np.float64(32), "x": 1})) == "{'batch': 32, 'x': 1.0}"
+
+
+def test_a_list_of_parameters_is_taken_as_a_space():
+    space = Space([Float("x", 0, 1)])
+    assert as_space(space, "here") is space
+    assert as_space([Float("x", 0, 1)], "here") == as_space((Float("x", 0, 1),), "here") == space
+
+
+def test_what_is_no_space_is_refused_by_name():
+    with pytest.raises(SpaceError, match="here: space must be a Space, a list of parameters, or"):
+        as_space("lr", "here")
