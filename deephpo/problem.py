@@ -50,6 +50,12 @@ class Declaration:
     """Complete configurations to evaluate first, in this order."""
     optimum: float | None = None
     """The best possible objective, where it is known."""
+    trial_timeout_s: float | None = None
+    """A trial that runs longer is ended, and has failed."""
+    trial_memory_bytes: int | None = None
+    """A trial that takes more memory, its process tree counted, is ended, and has failed."""
+    resumable: bool = False
+    """Whether a trial that is started again goes on from the checkpoint in its directory."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the declaration as plain values for JSON."""
@@ -76,6 +82,10 @@ class Problem:
     start: configurations to evaluate first; what they leave out is at its default.  If every
         parameter has a default, the default configuration comes before them.
     optimum: the best possible objective, where it is known.
+    trial_timeout: seconds after which a trial is ended and has failed.
+    trial_memory: bytes of memory, its whole process tree counted, above which it is ended and has failed.
+    resumable: ``run`` goes on from its checkpoint in ``ctx.directory`` when ``ctx.attempt`` is above 0, so a
+        trial may be started although it will not be done before the search must end.
     duration: ``duration(config)``, the seconds that a training takes, for ``deephpo simulate``.
     name: what the run is called; the file's name if it is left out.
 
@@ -92,6 +102,9 @@ class Problem:
         fidelity: Fidelity | None = None,
         start: Sequence[Config] = (),
         optimum: float | None = None,
+        trial_timeout: float | None = None,
+        trial_memory: int | None = None,
+        resumable: bool = False,
         duration: Callable[[Config], float] | None = None,
         name: str = "",
     ) -> None:
@@ -107,7 +120,16 @@ class Problem:
         space = as_space(space, "Problem")
         best = None if optimum is None else float(optimum)
         self.declaration = Declaration(
-            name, space, objective, direction, fidelity, _starting_points(space, start), best
+            name,
+            space,
+            objective,
+            direction,
+            fidelity,
+            _starting_points(space, start),
+            best,
+            _positive("trial_timeout", trial_timeout),
+            _positive("trial_memory", trial_memory),
+            resumable,
         )
 
     def named(self, name: str) -> Declaration:
@@ -130,6 +152,12 @@ def _takes_context(run: Run) -> bool:
         return takes_context
     name = getattr(run, "__name__", "run")
     raise ProblemError(f"Problem: run must take (config, ctx) or (config), but it is {name}{signature}.")
+
+
+def _positive(name: str, value: Any) -> Any:
+    if value is not None and not (is_number(value) and value > 0):
+        raise ProblemError(f"Problem: {name} must be a number above 0, not {value!r}.")
+    return plain(value)
 
 
 def _check(

@@ -11,16 +11,16 @@ from importlib import import_module
 from typing import NoReturn
 
 from deephpo import __version__
+from deephpo.cli.failures import WRONG_INPUT, explain
 from deephpo.drivers.launch import launch_of
 from deephpo.errors import OptionError, UserError
 
-WRONG_INPUT = 2
-INTERRUPTED = 130
 PRECEDENCE_S = 5.0
 """Launchers end a job when its first rank fails; so long the others wait for rank 0 to say why."""
 
 VERBS = {
     "search": "search a problem's space: alone, or under mpirun or srun",
+    "resume": "go on with a search that was stopped, killed, or is to have more trials",
     "status": "show how a run stands, also while it goes on",
     "check": "find everything that can be wrong with a problem, without running it",
     "simulate": "search in virtual time, with any number of workers",
@@ -46,14 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UserError as error:
         # All ranks of an MPI job find the same mistake; one of them says so.
-        if launch_of().rank == 0:
-            print(f"deephpo: {error}", file=sys.stderr)
-        else:
+        if launch_of().rank != 0:
             time.sleep(PRECEDENCE_S)
-        return WRONG_INPUT
-    except KeyboardInterrupt:
-        print("deephpo: interrupted.", file=sys.stderr)
-        return INTERRUPTED
+            return WRONG_INPUT
+        return explain(error)
+    except KeyboardInterrupt as error:
+        return explain(error)
     except BrokenPipeError:
         # The reader of our output has seen enough, as in `deephpo status DIR | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

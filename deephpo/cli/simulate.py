@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from deephpo.cli.options import add_search_arguments, resolve
 if TYPE_CHECKING:
     from deephpo.cli.session import Session
     from deephpo.drivers.simulated import MasterClock
-    from deephpo.storage.run_directory import RunDirectory
 
 DESCRIPTION = """Search PROBLEM in virtual time: every trial is really evaluated, one after the other, but
 its duration is drawn, and passes at once. Shows how busy so many workers would be, charging the master with
@@ -39,40 +39,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate; returns the exit code."""
-    from deephpo.cli.search import prepare_directory
-    from deephpo.cli.session import Session, write_config
+    from deephpo.cli.session import begin, write_config
     from deephpo.drivers.durations import DEFAULT, parse_durations
-    from deephpo.drivers.simulated import SimulatedDriver
-    from deephpo.engine.suggester import InlineSuggester
-    from deephpo.storage.journal import Journal
-    from deephpo.worker.workplace import Workplace
 
     options = resolve(arguments)
     durations = parse_durations(arguments.duration or DEFAULT, options.seed)
-    session = Session(arguments.problem, options)
-    directory = None
-    if options.run_dir is not None:
-        directory = prepare_directory(session)
-        write_config(session, directory, f"simulated, {arguments.workers} workers")
-    with tempfile.TemporaryDirectory(prefix="deephpo-") as scratch:
-        workplace = Workplace(arguments.problem, str(directory.trials if directory else Path(scratch)))
-        driver = SimulatedDriver(
-            workplace,
-            arguments.workers,
-            durations,
-            problem_decides=arguments.duration is None,
-            until_s=options.time_limit_s or float("inf"),
-        )
-        journal = Journal(directory.journal if directory else None)
-        exit_code = session.run(driver, InlineSuggester(session.search), journal)
-    figures = _figures(session, driver.clock)
+    session = begin(arguments.problem, options, options.run_dir, keep=options.run_dir is not None)
+    if session.directory is not None:
+        write_config(session, session.directory, f"simulated, {arguments.workers} workers")
+    exit_code, clock = play(session, arguments.workers, durations, arguments.duration is None)
+    figures = _figures(session, clock)
     if arguments.json:
         print(json.dumps(figures))
     else:
         _show(session, figures)
-    if directory is not None:
-        _publish(session, directory)
     return exit_code
+
+
+def play(
+    session: Session, workers: int, durations: Callable[[int], float], problem_decides: bool
+) -> tuple[int, MasterClock]:
+    """Run a session in virtual time; returns the exit code, and the clock with the master's share in it."""
+    from deephpo.cli.signals import StopButton, listening
+    from deephpo.drivers.simulated import SimulatedDriver
+    from deephpo.engine.suggester import InlineSuggester
+    from deephpo.storage.publisher import Publisher
+    from deephpo.worker.workplace import Workplace
+
+    session.real_time = False
+    directory, button = session.directory, StopButton()
+    until_s = session.options.time_limit_s or float("inf")
+    with tempfile.TemporaryDirectory(prefix="deephpo-") as scratch, listening(button):
+        workplace = Workplace(session.target, str(directory.trials.resolve()) if directory else scratch)
+        driver = SimulatedDriver(workplace, workers, durations, problem_decides, until_s)
+        suggester = InlineSuggester(session.search)
+        exit_code = session.run(driver, suggester, workers=workers, listen=button.connect)
+        if directory is not None:
+            Publisher(directory).publish(session.state)
+    return exit_code, driver.clock
 
 
 def _figures(session: Session, clock: MasterClock) -> dict[str, Any]:
@@ -107,9 +111,3 @@ def _show(session: Session, figures: dict[str, Any]) -> None:
     }
     print("\n".join(f"{name:<14}{text}" for name, text in rows.items()), end="\n\n")
     print("\n".join(best_table(session.state, top=5)))
-
-
-def _publish(session: Session, directory: RunDirectory) -> None:
-    from deephpo.storage.publisher import Publisher
-
-    Publisher(directory).publish(session.state)

@@ -1,36 +1,41 @@
 """The MPI driver: rank 0 is the master, every other rank a worker, as halves side by side.
 
-No rank ever blocks in MPI: each looks for messages and sleeps (a blocked receive is a busy loop in every
-MPI that was measured).  There is no collective between start-up and the end.  mpi4py is imported here and
-nowhere else.
+No rank ever waits in MPI: each looks for messages and sleeps (a blocked receive is a busy loop in every
+MPI that was measured), and sends without waiting.  There is no collective between start-up and the end.
+mpi4py is imported here and nowhere else.
+
+Under ``mpirun --with-ft ulfm`` (Open MPI 5) a killed rank is an event among others.  MPI_Finalize may hang
+after that, so there every rank leaves with ``os._exit`` as soon as all goodbyes are said.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import signal
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from multiprocessing.connection import wait
+from types import FrameType
 from typing import Any
 
+from deephpo.drivers.keeper import Keeper
 from deephpo.drivers.launch import launch_of
-from deephpo.engine.events import Event, StopRequested, TrialEnded, TrialReported, WorkerGone, WorkerReady
+from deephpo.engine.events import Event, Start, WorkerAlive, WorkerGone
 from deephpo.engine.loop import PATIENCE_S, longer
 from deephpo.errors import LaunchError, MissingPackageError
-from deephpo.trial import Outcome, Report, Trial
-from deephpo.worker.messages import Gone, Loaded
-from deephpo.worker.process import TrialProcess
-from deephpo.worker.workplace import Workplace, thread_limits
+from deephpo.worker.workplace import Workplace
 
 MASTER = 0
 FAREWELL_S = 30.0
 """How long the master waits for its workers' goodbyes before it ends the job by force."""
+PULSE_S = 10.0
+"""A worker that has nothing to say says so, this often."""
+LEASE_S = 120.0
+"""A worker that does not even say that is lost after this time: its node hangs, or its network."""
 BUSY_PATIENCE_S = 0.1
-"""How long a worker does not look for messages while its trial runs; what the trial says wakes it at once."""
+"""A worker whose trial runs is woken by what its child says; the master rarely has news for it."""
 
 _MOST_AT_ONCE = 1000
 
@@ -43,34 +48,101 @@ class Tag(IntEnum):
     TRIAL = 2
     SHUT_DOWN = 3
     # to the master
-    READY = 4
-    REPORT = 5
-    OUTCOME = 6
-    GONE = 7
-    GOODBYE = 8
+    EVENTS = 4
+    GOODBYE = 5
 
 
-@dataclass(frozen=True)
 class World:
-    """This process's place among the ranks of the job."""
+    """This process's place among the ranks of the job, and its letter box."""
 
-    comm: Any
-    """The communicator of all ranks."""
-    rank: int
-    size: int
-    cores: float
-    """How many cores this rank's trials own: a core that k workers may use counts 1/k for each."""
+    def __init__(self, mpi: Any) -> None:
+        self._mpi = mpi
+        self._comm = mpi.COMM_WORLD
+        self._comm.Set_errhandler(mpi.ERRORS_RETURN)
+        self._sent: list[Any] = []
+        self.rank: int = self._comm.rank
+        self.size: int = self._comm.size
+        self.survives = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112  (it is written so)
+        """Whether this MPI goes on when a rank dies, and says so."""
+        self._sent_home: set[int] = set()
+        self.failed: set[int] = set()
+        """The ranks that died, as far as MPI told us."""
+        self.cores = self._owned_cores()
+        """How many cores this rank's trials own: a core that k workers may use counts 1/k for each."""
 
-    def look(self, most: int = _MOST_AT_ONCE) -> Iterator[tuple[int, Tag, Any]]:
+    def receive(self, most: int = _MOST_AT_ONCE) -> Iterator[tuple[int, Tag, Any]]:
         """Yield the messages that are there: source, tag, content."""
-        from mpi4py import MPI
-
-        status = MPI.Status()
+        status = self._mpi.Status()
         for _ in range(most):
-            if not self.comm.iprobe(source=MPI.ANY_SOURCE, tag=MPI.ANY_TAG, status=status):
-                return
-            source, tag = status.Get_source(), status.Get_tag()
-            yield source, Tag(tag), self.comm.recv(source=source, tag=tag)
+            try:
+                if not self._comm.iprobe(self._mpi.ANY_SOURCE, self._mpi.ANY_TAG, status):
+                    return
+                source, tag = status.Get_source(), status.Get_tag()
+                content = self._comm.recv(source=source, tag=tag)
+            except self._mpi.Exception as error:
+                self._note_failure(error)
+                continue
+            yield source, Tag(tag), content
+
+    def send(self, rank: int, tag: Tag, content: Any = None) -> None:
+        """Send without waiting."""
+        try:
+            # Kept until it is through: a send that is given up may never arrive.
+            self._sent.append(self._comm.isend(content, dest=rank, tag=tag))
+        except self._mpi.Exception as error:
+            self._note_failure(error)
+        self._sent = [request for request in self._sent if not self._is_through(request)]
+
+    def send_home(self, worker: int) -> None:
+        """Tell a worker to end; once, since nobody would receive it a second time."""
+        if worker not in self._sent_home | self.failed:
+            self._sent_home.add(worker)
+            self.send(worker, Tag.SHUT_DOWN)
+
+    def flush(self, deadline_s: float) -> None:
+        """Wait until everything that was sent is through, at most until this time of the monotonic clock."""
+        while self._sent and time.monotonic() < deadline_s:
+            self._sent = [request for request in self._sent if not self._is_through(request)]
+            time.sleep(PATIENCE_S[0])
+
+    def leave(self, exit_code: int, everybody_left: bool = True) -> int:
+        """End MPI; returns the exit code where this process may end as any other."""
+        if not everybody_left:
+            # Abort(0) does not end the others; and a rank is lost, so all is not as it was asked.
+            self._comm.Abort(exit_code or 75)
+        if self.survives:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(exit_code)
+        self._mpi.Finalize()
+        return exit_code
+
+    def _is_through(self, request: Any) -> bool:
+        try:
+            return bool(request.Test())
+        except self._mpi.Exception as error:
+            self._note_failure(error)
+            return True
+
+    def _note_failure(self, error: Any) -> None:
+        """Take note of dead ranks; raises the error again if it is about anything else."""
+        known = (self._mpi.ERR_PROC_FAILED, self._mpi.ERR_PROC_FAILED_PENDING, self._mpi.ERR_REVOKED)
+        if error.Get_error_class() not in known:
+            raise error
+        self._comm.Ack_failed(self.size)
+        dead = self._comm.Get_failed()
+        ranks = dead.Translate_ranks(list(range(dead.size)), self._comm.group)
+        self.failed |= set(ranks)
+
+    def _owned_cores(self) -> float:
+        """Return how many cores this rank owns; a collective over the ranks of one node."""
+        node = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
+        mine = os.sched_getaffinity(0)
+        # The master computes too, but little and seldom: its cores count as the workers'.
+        ranks_cores = node.allgather((self.rank, sorted(mine)))
+        others = [set(cores) for rank, cores in ranks_cores if rank != MASTER]
+        node.Free()
+        return sum(1.0 / max(1, sum(core in cores for cores in others)) for core in mine)
 
 
 def join_world() -> World:
@@ -78,20 +150,19 @@ def join_world() -> World:
 
     Raises MissingPackageError or LaunchError when there is no MPI, or it is not the one that started us.
     """
-    MPI = _load_mpi()
-    comm = MPI.COMM_WORLD
-    announced = launch_of()
-    if comm.size == 1 and announced.size > 1:
+    mpi = _load_mpi()
+    size, announced = mpi.COMM_WORLD.size, launch_of()
+    if size == 1 and announced.size > 1:
         raise LaunchError(
             f"{announced.launcher} started {announced.size} tasks, but MPI sees a world of one: launcher and "
             "MPI library do not fit together. Use the mpirun of the MPI that mpi4py was built with, "
             "or another srun --mpi= (`srun --mpi=list` shows them; pmix for Open MPI, pmi2 for MPICH)."
         )
-    if comm.size == 1:
+    if size == 1:
         raise LaunchError(
             "A search over MPI needs a master and a worker, two ranks at least: mpirun -n 2 ..."
         )
-    return World(comm, comm.rank, comm.size, _owned_cores(MPI, comm))
+    return World(mpi)
 
 
 def _load_mpi() -> Any:
@@ -114,23 +185,6 @@ def _load_mpi() -> Any:
     return MPI
 
 
-def _owned_cores(MPI: Any, comm: Any) -> float:
-    """Return how many cores this rank owns; a collective over the ranks of one node."""
-    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    mine = os.sched_getaffinity(0)
-    # The master computes too, but little and seldom: its cores count as the workers'.
-    all_cores = [cores for rank, cores in node.allgather((comm.rank, sorted(mine))) if rank != MASTER]
-    node.Free()
-    return sum(1.0 / max(1, sum(core in cores for cores in all_cores)) for core in mine)
-
-
-def leave_world() -> None:
-    """End MPI; every rank must come here."""
-    from mpi4py import MPI
-
-    MPI.Finalize()
-
-
 class MpiDriver:
     """The master's half: rank r is the worker r."""
 
@@ -138,73 +192,56 @@ class MpiDriver:
         self._world = world
         self._workplace = workplace
         self._began = time.monotonic()
-        self._sent: list[Any] = []
-        self._present = set(range(1, world.size))
-        self._hopeful = set(self._present)
-        """The workers that have a child, or will have one."""
-        for worker in self._present:
-            self._send(worker, Tag.WORKPLACE, workplace)
+        self._mourned: set[int] = set()
+        for worker in range(1, world.size):
+            world.send(worker, Tag.WORKPLACE, workplace)
 
     def now(self) -> float:
-        """Return the seconds since the search began."""
+        """Return the seconds since this driver began."""
         return time.monotonic() - self._began
 
     def poll(self, patience_s: float) -> list[Event]:
-        """Return all messages that are there; sleeps at most so long while there are none."""
+        """Return all that happened; sleeps at most so long while nothing does."""
         events = self._receive()
         if not events and patience_s:
             time.sleep(patience_s)
             events = self._receive()
         return events
 
-    def start(self, worker: int, trial: Trial) -> None:
+    def start(self, start: Start) -> None:
         """Send a trial to a worker."""
-        self._send(worker, Tag.TRIAL, self._workplace.assignment(trial))
+        assignment = self._workplace.assignment(start.trial, start.attempt, start.left_s)
+        self._world.send(start.worker, Tag.TRIAL, assignment)
 
     def shut_down(self, worker: int) -> None:
         """Send a worker home."""
-        self._send(worker, Tag.SHUT_DOWN, None)
+        self._world.send_home(worker)
 
     def close(self) -> None:
-        """Send everybody home, and wait for their goodbyes."""
-        dismiss(self._world, self._present)
+        """Send everybody home who still is here; :func:`dismiss` waits for them."""
+        for worker in range(1, self._world.size):
+            self.shut_down(worker)
 
     def _receive(self) -> list[Event]:
-        self._sent = [request for request in self._sent if not request.Test()]
-        return [event for message in self._world.look() for event in self._translate(*message)]
-
-    def _translate(self, worker: int, tag: Tag, content: Any) -> list[Event]:
-        match tag:
-            case Tag.READY:
-                return [WorkerReady(worker, content)]
-            case Tag.REPORT:
-                return [TrialReported(worker, content)]
-            case Tag.OUTCOME:
-                return [TrialEnded(worker, content)]
-            case Tag.GONE:
-                self._hopeful.discard(worker)
-                last = [] if self._hopeful else [StopRequested(f"no worker is left; the last one: {content}")]
-                return [WorkerGone(worker, content), *last]
-            case _:
-                return []
-
-    def _send(self, worker: int, tag: Tag, content: Any) -> None:
-        # Kept until it is through: a send that is given up may never arrive.
-        self._sent.append(self._world.comm.isend(content, dest=worker, tag=tag))
+        events = [
+            event for _, tag, content in self._world.receive() if tag is Tag.EVENTS for event in content
+        ]
+        newly_dead = self._world.failed - self._mourned
+        self._mourned |= newly_dead
+        return events + [WorkerGone(rank, f"rank {rank} died") for rank in sorted(newly_dead)]
 
 
-def dismiss(world: World, workers: set[int]) -> None:
-    """Send workers home and wait for their goodbyes; ends the job by force if they do not come."""
-    sent = [world.comm.isend(None, dest=worker, tag=Tag.SHUT_DOWN) for worker in workers]
-    waiting = set(workers)
-    deadline = time.monotonic() + FAREWELL_S
-    while waiting:
-        waiting -= {source for source, tag, _ in world.look() if tag is Tag.GOODBYE}
-        if time.monotonic() > deadline:
-            world.comm.Abort(1)
+def dismiss(world: World) -> bool:
+    """Send everybody home who still is here, and wait for the goodbyes; returns whether all said it."""
+    workers = set(range(1, world.size))
+    for worker in workers:
+        world.send_home(worker)
+    deadline_s = time.monotonic() + FAREWELL_S
+    while (waiting := workers - world.failed) and time.monotonic() < deadline_s:
+        workers -= {source for source, tag, _ in world.receive() if tag is Tag.GOODBYE}
         time.sleep(PATIENCE_S[0])
-    for request in sent:
-        request.Wait()
+    world.flush(deadline_s)
+    return not waiting
 
 
 def serve(world: World) -> None:
@@ -212,9 +249,15 @@ def serve(world: World) -> None:
     _leave_signals_to_the_master()
     workplace = _first_message(world)
     if workplace is not None:
-        process = TrialProcess(workplace.target, workplace.output_of(world.rank), thread_limits(world.cores))
-        _Worker(world, process).run()
-    world.comm.send(None, dest=MASTER, tag=Tag.GOODBYE)
+        try:
+            _Worker(world, Keeper(world.rank, workplace, world.cores)).run()
+        except OSError as error:
+            # Where MPI has no fault tolerance a rank that dies ends the job: so it says why, and waits.
+            reason = f"its process could not be started: {error.strerror}"
+            world.send(MASTER, Tag.EVENTS, [WorkerGone(world.rank, reason)])
+            _first_message(world)
+    world.send(MASTER, Tag.GOODBYE)
+    world.flush(time.monotonic() + FAREWELL_S)
 
 
 def _leave_signals_to_the_master() -> None:
@@ -222,73 +265,65 @@ def _leave_signals_to_the_master() -> None:
 
     They are caught rather than ignored: what is ignored stays so in the child.
     """
+
+    def do_nothing(number: int, frame: FrameType | None) -> None:
+        pass
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda number, frame: None)
+        signal.signal(number, do_nothing)
 
 
 def _first_message(world: World) -> Workplace | None:
     """Return the workplace; None if there is to be no search."""
-    while True:
-        for _, tag, content in world.look(most=1):
+    while MASTER not in world.failed:
+        for _, tag, content in world.receive(most=1):
             return content if tag is Tag.WORKPLACE else None
         time.sleep(PATIENCE_S[1])
+    return None
 
 
 class _Worker:
-    """The worker's half: passes trials on to its child, and what the child says to the master."""
+    """The worker's half: passes trials on to its child, and what happens to the child to the master."""
 
-    def __init__(self, world: World, process: TrialProcess) -> None:
+    def __init__(self, world: World, keeper: Keeper) -> None:
         self._world = world
-        self._process: TrialProcess | None = process
-        self._welcomed = False
-        self._busy = False
-        self._at_home = False
+        self._keeper = keeper
         self._patience_s = PATIENCE_S[0]
+        self._spoke_s = time.monotonic()
 
     def run(self) -> None:
-        """Serve until the master says that it is enough."""
-        try:
-            while not self._at_home:
-                happened = self._hear_master() | self._hear_child()
-                self._patience_s = PATIENCE_S[0] if happened else longer(self._patience_s)
-                patience_s = BUSY_PATIENCE_S if self._busy else self._patience_s
-                wait(self._process.sources if self._process else [], patience_s)
-        finally:
-            if self._process is not None:
-                self._process.kill()
+        """Serve until the master says that it is enough, or is dead."""
+        while not self._keeper.is_home():
+            happened = self._hear_master() | self._hear_child()
+            self._say_something()
+            self._patience_s = PATIENCE_S[0] if happened else longer(self._patience_s)
+            self._wait()
+
+    def _wait(self) -> None:
+        wait(self._keeper.sources, BUSY_PATIENCE_S if self._keeper.busy else self._patience_s)
 
     def _hear_master(self) -> bool:
         happened = False
-        for _, tag, content in self._world.look():
+        for _, tag, content in self._world.receive():
             happened = True
             if tag is Tag.SHUT_DOWN:
-                self._at_home = True
-            elif tag is Tag.TRIAL and self._process is not None:
-                self._process.submit(content)
-                self._busy = True
+                self._keeper.send_home()
+            elif tag is Tag.TRIAL:
+                self._keeper.submit(content)
+        if MASTER in self._world.failed:
+            self._keeper.send_home()
         return happened
 
     def _hear_child(self) -> bool:
-        messages = self._process.poll() if self._process else []
-        for message in messages:
-            match message:
-                case Loaded():
-                    self._welcome()
-                case Report():
-                    self._tell(Tag.REPORT, message)
-                case Outcome():
-                    self._busy = False
-                    self._tell(Tag.OUTCOME, message)
-                case Gone():
-                    self._busy = False
-                    self._process = None
-                    self._tell(Tag.GONE, message.reason)
-        return bool(messages)
+        events = self._keeper.poll()
+        if events:
+            self._tell(events)
+        return bool(events)
 
-    def _welcome(self) -> None:
-        if not self._welcomed:
-            self._welcomed = True
-            self._tell(Tag.READY, platform.node())
+    def _say_something(self) -> None:
+        if time.monotonic() - self._spoke_s > PULSE_S:
+            self._tell([WorkerAlive(self._world.rank)])
 
-    def _tell(self, tag: Tag, content: Any) -> None:
-        self._world.comm.send(content, dest=MASTER, tag=tag)
+    def _tell(self, events: list[Event]) -> None:
+        self._spoke_s = time.monotonic()
+        self._world.send(MASTER, Tag.EVENTS, events)

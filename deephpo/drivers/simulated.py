@@ -13,8 +13,9 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
-from deephpo.engine.events import Event, TrialEnded, TrialReported, WorkerReady
+from deephpo.engine.events import Event, Start, TrialEnded, TrialReported, WorkerReady
 from deephpo.errors import ProblemError
 from deephpo.trial import Outcome, Report, Trial
 from deephpo.worker.messages import Gone, Lasted
@@ -67,8 +68,9 @@ class SimulatedDriver:
         self.clock.go_on(event.worker if isinstance(event, TrialEnded | WorkerReady) else None)
         return [event]
 
-    def start(self, worker: int, trial: Trial) -> None:
+    def start(self, start: Start) -> None:
         """Evaluate the trial now, and let its reports and its end come when they are due."""
+        worker, trial = start.worker, start.trial
         self.clock.stop()
         reports, outcome, duration_s = self._evaluate(trial)
         for k, report in enumerate(reports, start=1):
@@ -92,7 +94,8 @@ class SimulatedDriver:
     def _evaluate(self, trial: Trial) -> tuple[list[Report], Outcome, float]:
         from multiprocessing.connection import wait
 
-        self._process.submit(self._workplace.assignment(trial, wants_duration=self._problem_decides))
+        assignment = self._workplace.assignment(trial)
+        self._process.submit(replace(assignment, wants_duration=self._problem_decides))
         reports: list[Report] = []
         duration_s = self._durations(trial.id)
         while True:

@@ -6,10 +6,12 @@ of workers is, line for line, what runs on the machine.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 
+from deephpo.engine.backlog import Backlog
 from deephpo.engine.buffer import SuggestionBuffer, depth_for
+from deephpo.engine.deadline import Deadline, Durations
 from deephpo.engine.events import (
     Action,
     Ask,
@@ -22,6 +24,7 @@ from deephpo.engine.events import (
     Tick,
     TrialEnded,
     TrialReported,
+    WorkerAlive,
     WorkerGone,
     WorkerReady,
     Write,
@@ -30,6 +33,7 @@ from deephpo.storage.records import (
     Asked,
     Ended,
     Finished,
+    Ignored,
     Reported,
     Started,
     Suggested,
@@ -42,30 +46,58 @@ ENDED_AS_ASKED = 0
 NOTHING_SUCCEEDED = 3
 CAN_BE_RESUMED = 75
 
+RETRIES = 2
+HOPELESS_AFTER = 20
+"""If so many trials have ended and every one of them failed, something other than their values is wrong."""
+
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """When a search is done: so many settled trials, or so many seconds, whichever comes first."""
+class Terms:
+    """On which terms a search runs."""
 
     trials: int | None = None
-    time_s: float | None = None
+    """It ends when so many are settled."""
+    deadline: Deadline | None = None
+    """It ends at this time, whatever is running."""
+    retries: int = RETRIES
+    """A trial that loses its worker goes out again, at most so often."""
+    lease_s: float | None = None
+    """A worker that is silent for longer is taken for lost; None: the driver always knows who is there."""
+    resumable: bool = False
+    """Whether a trial goes on from its own checkpoint when it is started again."""
+    workers: int | None = None
+    """How many workers there can be; when so many are lost the search ends.  None: more may come."""
 
 
 class Coordinator:
     """Decides what every worker does; one instance for one search."""
 
-    def __init__(self, goal: Goal) -> None:
+    def __init__(self, terms: Terms, backlog: Backlog | None = None) -> None:
+        backlog = backlog or Backlog()
         self.exit_code: int | None = None
         """None while the search runs; then what the program is to end with."""
-        self._goal = goal
+        self._terms = terms
         self._buffer = SuggestionBuffer()
-        self._running: dict[int, Trial] = {}
+        self._buffer.fill(backlog.waiting)
+        self._suggested = backlog.suggested
+        self._settled = backlog.settled
+        self._succeeded = backlog.succeeded
+        self._exhausted = backlog.exhausted
+        self._starts = Counter(backlog.starts)
+        self._losses = Counter(backlog.losses)
+        self._failures: Counter[str] = Counter()
+        self._durations = Durations()
+        self._running: dict[int, tuple[Trial, float]] = {}
+        """By worker: its trial, and when it was started."""
         self._idle: deque[int] = deque()
-        self._workers: set[int] = set()
-        self._suggested = 0
-        self._settled = 0
-        self._succeeded = 0
-        self._exhausted = False
+        self._heard: dict[int, float] = {}
+        """The workers that are there, and when each was last heard of."""
+        self._silent: set[int] = set()
+        """The workers whose lease ran out."""
+        self._lost: set[int] = set()
+        """The workers that are not there any more, the silent ones among them."""
+        self._last_loss = ""
+        self._next_roll_call_s = 0.0
 
     @property
     def thinking(self) -> bool:
@@ -78,9 +110,11 @@ class Coordinator:
             return []
         match event:
             case WorkerReady():
-                actions = self._welcome(event, now_s)
+                actions = self._welcome(event.worker, event.host, now_s)
             case WorkerGone():
-                actions = self._lose(event, now_s)
+                actions = self._lose(event.worker, event.reason, now_s)
+            case WorkerAlive():
+                actions = self._hear(event.worker, now_s)
             case TrialReported():
                 actions = self._note(event, now_s)
             case TrialEnded():
@@ -90,44 +124,104 @@ class Coordinator:
             case StopRequested():
                 return self._finish(event.reason, CAN_BE_RESUMED, now_s)
             case Tick():
-                actions = []
+                actions = self._call_the_roll(now_s)
         return actions + (self._end_if_done(now_s) or self._hand_out(now_s))
 
-    def _welcome(self, event: WorkerReady, now_s: float) -> list[Action]:
-        self._workers.add(event.worker)
-        self._idle.append(event.worker)
-        return [Write(WorkerJoined(now_s, event.worker, event.host))]
+    # Workers come and go.
 
-    def _lose(self, event: WorkerGone, now_s: float) -> list[Action]:
-        self._workers.discard(event.worker)
-        if event.worker in self._idle:
-            self._idle.remove(event.worker)
+    def _welcome(self, worker: int, host: str, now_s: float) -> list[Action]:
+        # One that is here already has started anew, and its trial with it.
+        actions = self._lose(worker, "it started anew", now_s) if worker in self._heard else []
+        self._silent.discard(worker)
+        self._lost.discard(worker)
+        self._heard[worker] = now_s
+        self._idle.append(worker)
+        return [*actions, Write(WorkerJoined(now_s, worker, host))]
+
+    def _hear(self, worker: int, now_s: float) -> list[Action]:
+        if worker in self._heard:
+            self._heard[worker] = now_s
+        return []
+
+    def _call_the_roll(self, now_s: float) -> list[Action]:
+        """Give up the workers whose lease ran out; looked at ten times a lease."""
+        lease_s = self._terms.lease_s
+        if lease_s is None or now_s < self._next_roll_call_s:
+            return []
+        self._next_roll_call_s = now_s + lease_s / 10
         actions: list[Action] = []
-        trial = self._running.pop(event.worker, None)
-        if trial is not None:
+        for worker in [w for w, heard_s in self._heard.items() if now_s - heard_s > lease_s]:
+            actions += self._lose(worker, f"not a word from it for {lease_s:g} s", now_s)
+            self._silent.add(worker)
+        return actions
+
+    def _lose(self, worker: int, reason: str, now_s: float) -> list[Action]:
+        self._silent.discard(worker)
+        if worker in self._lost:
+            return []
+        self._lost.add(worker)
+        self._heard.pop(worker, None)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        self._last_loss = reason
+        actions: list[Action] = []
+        if worker in self._running:
+            trial, _ = self._running.pop(worker)
+            actions += self._preempt_or_give_up(worker, trial, reason, now_s)
+        return [*actions, Write(WorkerLost(now_s, worker, reason))]
+
+    def _preempt_or_give_up(self, worker: int, trial: Trial, reason: str, now_s: float) -> list[Action]:
+        """Let a trial that lost its worker go out again, unless it lost too many."""
+        self._losses[trial.id] += 1
+        if self._losses[trial.id] <= self._terms.retries:
             self._buffer.put_back(trial)
-            actions.append(_preempt(event.worker, trial, event.reason, now_s))
-        return [*actions, Write(WorkerLost(now_s, event.worker, event.reason))]
+            return [_preempted(worker, trial, reason, now_s)]
+        why = f"given up: it lost {self._losses[trial.id]} workers, the last one because: {reason}"
+        return self._record_end(worker, trial, Outcome(trial.id, TrialState.FAILED, reason=why), now_s)
+
+    # Trials report and end.
 
     def _note(self, event: TrialReported, now_s: float) -> list[Action]:
-        trial = self._running.get(event.worker)
-        if trial is None or trial.id != event.report.trial_id:
+        if not self._is_running(event.worker, event.report.trial_id):
             return []
+        self._heard[event.worker] = now_s
         return [Write(Reported(now_s, event.report))]
 
     def _settle(self, event: TrialEnded, now_s: float) -> list[Action]:
-        trial = self._running.get(event.worker)
-        if trial is None or trial.id != event.outcome.trial_id:
-            return []
-        del self._running[event.worker]
-        self._idle.append(event.worker)
-        record = Write(Ended(now_s, event.worker, event.outcome))
-        if event.outcome.state is TrialState.PREEMPTED:
-            self._buffer.put_back(trial)
-            return [record]
+        worker, outcome = event.worker, event.outcome
+        if not self._is_running(worker, outcome.trial_id):
+            return self._ignore(worker, outcome, now_s)
+        trial, started_s = self._running.pop(worker)
+        self._heard[worker] = now_s
+        self._idle.append(worker)
+        if outcome.state is TrialState.COMPLETED:
+            self._durations.add(now_s - started_s)
+        return self._record_end(worker, trial, outcome, now_s)
+
+    def _record_end(self, worker: int, trial: Trial, outcome: Outcome, now_s: float) -> list[Action]:
         self._settled += 1
-        self._succeeded += event.outcome.state is TrialState.COMPLETED
-        return [record, Tell(trial, event.outcome)]
+        self._succeeded += outcome.state is TrialState.COMPLETED
+        if outcome.state is TrialState.FAILED and not self._succeeded:
+            self._failures[outcome.reason] += 1
+        del self._starts[trial.id], self._losses[trial.id]
+        return [Write(Ended(now_s, worker, outcome)), Tell(trial, outcome)]
+
+    def _ignore(self, worker: int, outcome: Outcome, now_s: float) -> list[Action]:
+        """Say that a result came too late; a worker that was only slow is welcome again."""
+        why = (
+            "it came after its worker's lease had run out"
+            if worker in self._silent
+            else "nobody waits for it"
+        )
+        actions: list[Action] = [Write(Ignored(now_s, worker, outcome.trial_id, why))]
+        if worker in self._silent:
+            actions += self._welcome(worker, "", now_s)
+        return actions
+
+    def _is_running(self, worker: int, trial_id: int) -> bool:
+        return worker in self._running and self._running[worker][0].id == trial_id
+
+    # Suggestions come in, trials go out.
 
     def _receive(self, event: SuggestionsMade, now_s: float) -> list[Action]:
         self._buffer.awaited = 0
@@ -139,10 +233,15 @@ class Coordinator:
     def _hand_out(self, now_s: float) -> list[Action]:
         """Start what can be started, and ask for what will be missing."""
         actions: list[Action] = []
+        if self._is_too_late(now_s):
+            return actions
         while self._idle and (trial := self._buffer.take()) is not None:
             worker = self._idle.popleft()
-            self._running[worker] = trial
-            actions += [Write(Started(now_s, trial.id, worker)), Start(worker, trial)]
+            self._running[worker] = (trial, now_s)
+            attempt = self._starts[trial.id]
+            self._starts[trial.id] += 1
+            actions.append(Write(Started(now_s, trial.id, worker)))
+            actions.append(Start(worker, trial, attempt, self._left_s(now_s)))
         missing = self._missing()
         if missing > 0:
             self._buffer.awaited = missing
@@ -151,25 +250,49 @@ class Coordinator:
 
     def _missing(self) -> int:
         """Return how many trials to ask for; one Ask at a time, so that each knows all results before it."""
-        if self._buffer.awaited or self._exhausted or not self._workers:
+        if self._buffer.awaited or self._exhausted or not self._heard:
             return 0
-        wanted = len(self._idle) + depth_for(len(self._workers)) - len(self._buffer)
-        if self._goal.trials is not None:
-            wanted = min(wanted, self._goal.trials - self._suggested)
+        wanted = len(self._idle) + depth_for(len(self._heard)) - len(self._buffer)
+        if self._terms.trials is not None:
+            wanted = min(wanted, self._terms.trials - self._suggested)
         return wanted
 
+    # The end.
+
+    def _left_s(self, now_s: float) -> float | None:
+        deadline = self._terms.deadline
+        return None if deadline is None else deadline.time_s - now_s
+
+    def _is_too_late(self, now_s: float) -> bool:
+        """Return whether a trial that started now would, as trials go, not be done in time."""
+        left_s = self._left_s(now_s)
+        return left_s is not None and not self._terms.resumable and self._durations.typical_s > left_s
+
     def _end_if_done(self, now_s: float) -> list[Action]:
-        if self._goal.trials is not None and self._settled >= self._goal.trials:
-            return self._end(f"all {self._goal.trials} trials are done", now_s)
+        trials = self._terms.trials
+        if trials is not None and self._settled >= trials:
+            return self._end(f"all {trials} trials are done", now_s)
         if self._exhausted and not self._running and not len(self._buffer):
             return self._end(
                 f"nothing untried is left: all {self._suggested} configurations were tried", now_s
             )
-        if self._goal.time_s is not None and now_s >= self._goal.time_s:
-            if self._goal.trials is None:
-                return self._end("the time is up", now_s)
-            return self._finish("the time is up before all trials were done", CAN_BE_RESUMED, now_s)
+        if self._settled == HOPELESS_AFTER and not self._succeeded:
+            reason = self._failures.most_common(1)[0][0]
+            return self._end(f"all of the first {HOPELESS_AFTER} trials failed, most often: {reason}", now_s)
+        if self._terms.workers is not None and len(self._lost) >= self._terms.workers:
+            return self._finish(f"no worker is left; the last one: {self._last_loss}", CAN_BE_RESUMED, now_s)
+        left_s = self._left_s(now_s)
+        if left_s is not None and left_s <= 0:
+            return self._run_out_of_time("the time is up", now_s)
+        if not self._running and self._idle and self._is_too_late(now_s):
+            return self._run_out_of_time("no trial would be done before the time is up", now_s)
         return []
+
+    def _run_out_of_time(self, reason: str, now_s: float) -> list[Action]:
+        deadline = self._terms.deadline
+        if self._terms.trials is None and deadline is not None and deadline.asked_for:
+            return self._end(reason, now_s)
+        return self._finish(reason, CAN_BE_RESUMED, now_s)
 
     def _end(self, reason: str, now_s: float) -> list[Action]:
         return self._finish(reason, ENDED_AS_ASKED if self._succeeded else NOTHING_SUCCEEDED, now_s)
@@ -177,11 +300,11 @@ class Coordinator:
     def _finish(self, reason: str, exit_code: int, now_s: float) -> list[Action]:
         self.exit_code = exit_code
         actions: list[Action] = [
-            _preempt(worker, trial, reason, now_s) for worker, trial in self._running.items()
+            _preempted(worker, trial, reason, now_s) for worker, (trial, _) in self._running.items()
         ]
         actions.append(Write(Finished(now_s, reason, exit_code)))
-        return actions + [ShutDown(worker) for worker in sorted(self._workers)]
+        return actions + [ShutDown(worker) for worker in sorted(self._heard)]
 
 
-def _preempt(worker: int, trial: Trial, reason: str, now_s: float) -> Write:
+def _preempted(worker: int, trial: Trial, reason: str, now_s: float) -> Write:
     return Write(Ended(now_s, worker, Outcome(trial.id, TrialState.PREEMPTED, reason=reason)))

@@ -25,6 +25,13 @@ class WorkerGone:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerAlive:
+    """A worker has nothing to say, but is there."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrialReported:
     """A running trial reported its metrics."""
 
@@ -60,7 +67,16 @@ class StopRequested:
     reason: str
 
 
-Event = WorkerReady | WorkerGone | TrialReported | TrialEnded | SuggestionsMade | Tick | StopRequested
+Event = (
+    WorkerReady
+    | WorkerGone
+    | WorkerAlive
+    | TrialReported
+    | TrialEnded
+    | SuggestionsMade
+    | Tick
+    | StopRequested
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,10 @@ class Start:
 
     worker: int
     trial: Trial
+    attempt: int = 0
+    """How often it was started before."""
+    left_s: float | None = None
+    """For how long the search goes on at most; None if there is no end of its time."""
 
 
 @dataclass(frozen=True, slots=True)

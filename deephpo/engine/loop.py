@@ -9,7 +9,6 @@ from deephpo.engine.coordinator import Coordinator
 from deephpo.engine.events import Action, Ask, Event, ShutDown, Start, StopRequested, Tell, Tick, Write
 from deephpo.engine.suggester import Suggester
 from deephpo.storage.records import Record
-from deephpo.trial import Trial
 
 PATIENCE_S = (0.001, 0.05)
 """How long to wait for events: the first right after one, the second at most.  What costs is to wake up,
@@ -29,19 +28,19 @@ class Driver(Protocol):
     """The outside world: where workers are, and what time it is."""
 
     def now(self) -> float:
-        """Return the seconds since the search began."""
+        """Return the seconds since this driver began."""
 
     def poll(self, patience_s: float) -> list[Event]:
         """Return what happened; waits at most so long while nothing does."""
 
-    def start(self, worker: int, trial: Trial) -> None:
+    def start(self, start: Start) -> None:
         """Send a trial to a worker; never waits."""
 
     def shut_down(self, worker: int) -> None:
         """Send a worker home; never waits."""
 
     def close(self) -> None:
-        """Wait until all workers are gone, for a limited time, and give everything back."""
+        """Send all workers home that still are here, and give everything back."""
 
 
 class Recorder(Protocol):
@@ -55,15 +54,24 @@ class Recorder(Protocol):
 
 
 class SearchLoop:
-    """Runs one search to its end."""
+    """Runs one search to its end.
+
+    began_s: how long the search had been going on when this process took it over.
+    """
 
     def __init__(
-        self, coordinator: Coordinator, suggester: Suggester, driver: Driver, recorder: Recorder
+        self,
+        coordinator: Coordinator,
+        suggester: Suggester,
+        driver: Driver,
+        recorder: Recorder,
+        began_s: float = 0.0,
     ) -> None:
         self._coordinator = coordinator
         self._suggester = suggester
         self._driver = driver
         self._recorder = recorder
+        self._began_s = began_s
         self._stop: list[StopRequested] = []
         self._patience_s = PATIENCE_S[0]
 
@@ -72,13 +80,12 @@ class SearchLoop:
         self._stop.append(StopRequested(reason))
 
     def run(self) -> int:
-        """Return the exit code of the search."""
+        """Return the exit code of the search; raises what the recorder raises when it cannot record."""
         try:
             while (exit_code := self._coordinator.exit_code) is None:
                 self._turn()
         finally:
             self._suggester.close()
-            self._driver.close()
         return exit_code
 
     def _turn(self) -> None:
@@ -89,9 +96,13 @@ class SearchLoop:
         events += self._stop or [Tick()]
         actions: list[Action] = []
         for event in events:
-            actions += self._coordinator.handle(event, self._driver.now())
+            actions += self._coordinator.handle(event, self._now())
         self._perform(actions)
-        self._recorder.refresh(self._driver.now())
+        self._recorder.refresh(self._now())
+
+    def _now(self) -> float:
+        """Return the seconds since the search began, whichever process began it."""
+        return self._began_s + self._driver.now()
 
     def _adapt_patience(self, happened: bool) -> None:
         """Wait shortly after an event and while the search thinks, longer and longer otherwise."""
@@ -108,7 +119,7 @@ class SearchLoop:
                 case Ask() | Tell():
                     self._suggester.submit(action)
                 case Start():
-                    self._driver.start(action.worker, action.trial)
+                    self._driver.start(action)
                 case ShutDown():
                     self._driver.shut_down(action.worker)
                 case Write():

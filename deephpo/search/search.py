@@ -59,20 +59,25 @@ class Search:
         """
         if q < 1:
             raise ValueError(f"ask() takes a number of trials from 1 on, not {q}.")
-        trials: list[Trial] = []
-        while self._start and len(trials) < q:
-            config = self._start.pop(0)
-            rows = self._history.new(self._encoding.encode([config]))
-            trials += [self._issue(row, config) for row in rows]
-        missing = q - len(trials)
-        if missing:
-            rows = self._strategy.propose(missing, self._history)
-            self.exhausted = len(rows) < missing
-            trials += [
-                self._issue(row, config)
-                for row, config in zip(rows, self._encoding.decode(rows), strict=True)
-            ]
-        return trials
+        return [self._issue(row, config) for row, config in self._propose(q)]
+
+    def replay(self, q: int, trials: Sequence[Trial]) -> bool:
+        """Ask again what was asked before, and give out the trials that were the answer then.
+
+        Replaying all asks and results in their order leaves the search as it was, random numbers included.
+        Returns whether the answer would be the same now; with another version of a library, or a changed
+        space, it may not be, and then what was given out counts.
+        """
+        proposed = self._propose(q)
+        same = [config for _, config in proposed] == [trial.config for trial in trials]
+        if not same:
+            for row, _ in proposed:
+                self._history.tried.discard(row.tobytes())
+            rows = self._encoding.encode([trial.config for trial in trials])
+            proposed = [(row, trial.config) for row, trial in zip(rows, trials, strict=True)]
+        for row, config in proposed:
+            self._issue(row, config)
+        return same
 
     def tell(self, trial: Trial, value: float) -> None:
         """Take a trial's objective, in the user's direction; NaN or infinity counts as failed."""
@@ -96,6 +101,20 @@ class Search:
         if trial.id not in self._asked:
             raise ValueError(f"Trial {trial.id} is not pending: it was told already, or never asked here.")
         self._history.told(trial.id, value)
+
+    def _propose(self, q: int) -> list[tuple[Rows, Config]]:
+        """Return q new configurations with their rows, which count as tried from now on."""
+        found: list[tuple[Rows, Config]] = []
+        while self._start and len(found) < q:
+            config = self._start.pop(0)
+            found += [(row, config) for row in self._history.new(self._encoding.encode([config]))]
+            self._history.tried.update(row.tobytes() for row, _ in found)
+        missing = q - len(found)
+        if missing:
+            rows = self._strategy.propose(missing, self._history)
+            self.exhausted = len(rows) < missing
+            found += zip(rows, self._encoding.decode(rows), strict=True)
+        return found
 
     def _issue(self, row: Rows, config: Config) -> Trial:
         # One seed for each trial, whoever runs it, and however many were asked beside it.

@@ -1,40 +1,141 @@
-"""The journal: append-only, one writer, one record a line, written before what it describes takes effect."""
+"""The journal: append-only, one writer, one record a line, written before what it describes happens.
+
+A line is strict JSON whose last entry is the CRC-32 of the text before it, so that a damaged line is found
+and named rather than believed::
+
+    {"kind":"Asked","time_s":1.5,"q":4,"crc":3421780262}
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from deephpo.errors import RunDirectoryError
-from deephpo.storage.records import Record, from_dict, to_dict
+from deephpo.storage.records import Begun, Finished, Record, Resumed, from_dict, to_dict
+
+SYNC_INTERVAL_S = 1.0
+"""What is written reaches the disk itself at the latest so much later, while records come."""
+PULSE_S = 10.0
+"""A journal's modification time is renewed so often, so that others see that its writer is alive."""
+
+_SYNC_AT_ONCE = (Begun, Resumed, Finished)
+_CRC = b',"crc":'
+
+
+class JournalFullError(Exception):
+    """The journal cannot be written any more: the disk is full, over quota or read-only."""
 
 
 class Journal:
-    """Appends records to a file; ``path`` None writes them nowhere, at the same cost but for the disk's."""
+    """Appends records to a file; ``path`` None writes them nowhere, at the same cost but for the disk's.
 
-    def __init__(self, path: Path | None) -> None:
-        # "x": a journal is begun once; a second writer must fail here rather than mix its lines in.
-        mode = "w" if path is None else "x"
+    A new journal must not exist yet; with ``resume`` it must.
+    """
+
+    def __init__(self, path: Path | None, resume: bool = False) -> None:
+        self._sync = path is not None
+        self._descriptor = _open(path, resume)
+        self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        self._synced_s = self._pulsed_s = time.monotonic()
+        self._dirty = False
+
+    @property
+    def descriptor(self) -> int:
+        """The open file's number, for who claims it."""
+        return self._descriptor
+
+    def repair(self) -> None:
+        """Cut away a last line that was cut off; only for whom the journal belongs to."""
+        self._end = _end_of_last_line(self._descriptor)
+        os.ftruncate(self._descriptor, self._end)
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write the records as one block, and hand it to the operating system.
+
+        Raises JournalFullError when that is not possible; what was in the journal before stays whole.
+        """
+        if not records:
+            return
+        block = b"".join(_line(record) for record in records)
         try:
-            self._file = open(path or os.devnull, mode, encoding="utf-8")  # noqa: SIM115
-        except FileExistsError:
-            raise RunDirectoryError(f"{path} already holds a run; choose another --run-dir.") from None
+            _write(self._descriptor, block)
+            self._dirty = True
+            if any(isinstance(record, _SYNC_AT_ONCE) for record in records):
+                self._synced_s = -SYNC_INTERVAL_S
+            self.pulse()
+        except OSError as error:
+            if self._sync:
+                os.ftruncate(self._descriptor, self._end)
+            raise JournalFullError(f"the journal cannot be written: {error.strerror}") from error
+        self._end += len(block)
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Write the records as one block, and hand it to the operating system."""
-        lines = [json.dumps(to_dict(record), separators=(",", ":"), allow_nan=False) for record in records]
-        if lines:
-            self._file.write("\n".join(lines) + "\n")
-            self._file.flush()
+    def pulse(self) -> None:
+        """Bring what is written to the disk, and show that the writer is alive, both when it is time to."""
+        now = time.monotonic()
+        if self._sync and self._dirty and now - self._synced_s >= SYNC_INTERVAL_S:
+            os.fsync(self._descriptor)
+            self._synced_s, self._dirty = now, False
+        if self._sync and now - self._pulsed_s >= PULSE_S:
+            os.utime(self._descriptor)
+            self._pulsed_s = now
 
     def close(self) -> None:
         """Put everything on the disk, and close the file."""
-        self._file.flush()
-        if self._file.name != os.devnull:
-            os.fsync(self._file.fileno())
-        self._file.close()
+        try:
+            if self._sync:
+                os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+
+
+def _open(path: Path | None, resume: bool) -> int:
+    if path is None:
+        return os.open(os.devnull, os.O_WRONLY)
+    # O_EXCL: a journal is begun once; a second writer must fail here rather than mix its lines in.
+    flags = os.O_RDWR | (0 if resume else os.O_CREAT | os.O_EXCL)
+    try:
+        return os.open(path, flags, 0o666)
+    except FileExistsError:
+        raise RunDirectoryError(f"{path} already holds a run; choose another --run-dir.") from None
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be written ({error.strerror}).") from None
+
+
+def _end_of_last_line(descriptor: int) -> int:
+    """Return where the last whole line ends."""
+    position = os.lseek(descriptor, 0, os.SEEK_END)
+    while position:
+        start = max(0, position - 2**16)
+        os.lseek(descriptor, start, os.SEEK_SET)
+        found = os.read(descriptor, position - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0
+
+
+def _write(descriptor: int, block: bytes) -> None:
+    while block:
+        block = block[os.write(descriptor, block) :]
+
+
+def _line(record: Record) -> bytes:
+    body = json.dumps(to_dict(record), separators=(",", ":"), allow_nan=False).encode()[:-1]
+    return b"%s%s%d}\n" % (body, _CRC, zlib.crc32(body))
+
+
+def _record(line: bytes) -> Record:
+    """Return the record of one line; raises ValueError, TypeError or KeyError if it is damaged."""
+    body, separator, rest = line.rstrip().rpartition(_CRC)
+    if not separator or not rest.endswith(b"}") or int(rest[:-1]) != zlib.crc32(body):
+        raise ValueError("its checksum does not fit")
+    return from_dict(json.loads(body + b"}"))
 
 
 def read_journal(path: Path) -> Iterator[Record]:
@@ -45,11 +146,16 @@ def read_journal(path: Path) -> Iterator[Record]:
     """
     # As bytes: a line that is no text is to be found where the others are, and named.
     with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                record = from_dict(json.loads(line))
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise RunDirectoryError(f"{path}: line {number} is damaged ({error}).") from error
-            yield record
+        yield from read_records(file, path)
+
+
+def read_records(lines: Iterable[bytes], name: Path | str) -> Iterator[Record]:
+    """Yield the records of a journal's lines; ``name`` stands in the error for a damaged one."""
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            record = _record(line)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RunDirectoryError(f"{name}: line {number} is damaged ({error}).") from error
+        yield record

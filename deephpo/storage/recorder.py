@@ -39,5 +39,6 @@ class RunRecorder:
     def refresh(self, now_s: float) -> None:
         """Take note of the time."""
         self.state.now_s = max(self.state.now_s, now_s)
+        self._journal.pulse()
         for watcher in self._watchers:
             watcher.refresh(self.state)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 from deephpo.trial import Outcome, Report, Trial, TrialState
 
@@ -20,6 +20,20 @@ class Begun:
 
     time_s: float
     version: str
+    host: str
+    target: str
+    """The problem, as for ``deephpo search``; a file by its whole path."""
+    declaration: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Another process took the search over; all workers are new, and what was running is given up."""
+
+    time_s: float
+    version: str
+    host: str
     declaration: Mapping[str, Any]
     options: Mapping[str, Any]
 
@@ -86,6 +100,16 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Ignored:
+    """A result came that nobody waited for any more."""
+
+    time_s: float
+    worker: int
+    trial_id: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """The search ended."""
 
@@ -94,12 +118,21 @@ class Finished:
     exit_code: int
 
 
-Record = Begun | WorkerJoined | WorkerLost | Asked | Suggested | Started | Reported | Ended | Finished
+Record = (
+    Begun
+    | Resumed
+    | WorkerJoined
+    | WorkerLost
+    | Asked
+    | Suggested
+    | Started
+    | Reported
+    | Ended
+    | Ignored
+    | Finished
+)
 
-_KINDS: dict[str, type[Record]] = {
-    kind.__name__: kind
-    for kind in (Begun, WorkerJoined, WorkerLost, Asked, Suggested, Started, Reported, Ended, Finished)
-}
+_KINDS: dict[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}
 _NAMES = {kind: [f.name for f in fields(kind)] for kind in (*_KINDS.values(), Trial, Report, Outcome)}
 
 

@@ -13,14 +13,16 @@ from deephpo.storage.records import (
     Begun,
     Ended,
     Finished,
+    Ignored,
     Record,
     Reported,
+    Resumed,
     Started,
     Suggested,
     WorkerJoined,
     WorkerLost,
 )
-from deephpo.trial import Config, TrialState
+from deephpo.trial import Config, Outcome, TrialState
 
 
 @dataclass
@@ -42,6 +44,8 @@ class TrialEntry:
     detail: str = ""
     curve: list[tuple[float, int, Mapping[str, float]]] = field(default_factory=list)
     """Its reports: time, step, metrics."""
+    reports_now: int = 0
+    """How many of them came from its last attempt."""
 
 
 @dataclass
@@ -63,6 +67,7 @@ class RunState:
         self.version = ""
         self.trials: dict[int, TrialEntry] = {}
         self.workers: dict[int, WorkerEntry] = {}
+        self._former: list[WorkerEntry] = []
         self.counts: Counter[TrialState] = Counter()
         """How many trials ended in each state."""
         self.running: set[int] = set()
@@ -82,7 +87,7 @@ class RunState:
                 self.declaration = Declaration.from_dict(record.declaration)
                 self.options, self.version = record.options, record.version
             case WorkerJoined():
-                self.workers[record.worker] = WorkerEntry(record.host, record.time_s)
+                self._join(record)
             case WorkerLost():
                 if record.worker in self.workers:
                     self.workers[record.worker].left_s = record.time_s
@@ -92,15 +97,36 @@ class RunState:
             case Started():
                 self._start(record)
             case Reported():
-                entry = self.trials[record.report.trial_id]
-                entry.curve.append((record.time_s, record.report.step, record.report.metrics))
-                entry.metrics |= record.report.metrics
+                self._take_report(record)
             case Ended():
                 self._end(record)
+            case Resumed():
+                self._take_over(record)
             case Finished():
                 self.finished = record
-            case Asked():
+            case Asked() | Ignored():
                 pass
+
+    def _take_over(self, record: Resumed) -> None:
+        """Close what the process before left open: its workers, and the trials that they were running."""
+        self.declaration = Declaration.from_dict(record.declaration)
+        self.options, self.version = record.options, record.version
+        self.finished = None
+        for trial_id in list(self.running):
+            worker = self.trials[trial_id].worker or 0
+            outcome = Outcome(trial_id, TrialState.PREEMPTED, reason="the search ended without a word")
+            self._end(Ended(record.time_s, worker, outcome))
+        for entry in self.workers.values():
+            if entry.left_s is None:
+                entry.left_s = record.time_s
+
+    def _join(self, record: WorkerJoined) -> None:
+        """Open an account for a worker; one that was here before keeps its old one, which is put aside."""
+        before = self.workers.get(record.worker)
+        host = record.host or (before.host if before else "")
+        if before is not None:
+            self._former.append(before)
+        self.workers[record.worker] = WorkerEntry(host, record.time_s)
 
     def _start(self, record: Started) -> None:
         entry = self.trials[record.trial_id]
@@ -108,7 +134,16 @@ class RunState:
         if entry.state is not None:  # it was preempted, and goes out again
             self.counts[entry.state] -= 1
         entry.started_s, entry.ended_s, entry.state = record.time_s, None, None
+        entry.reports_now = 0
         self.running.add(entry.id)
+
+    def _take_report(self, record: Reported) -> None:
+        report, entry = record.report, self.trials[record.report.trial_id]
+        if not entry.reports_now:  # a new attempt goes on from its checkpoint, or from the beginning
+            entry.curve = [point for point in entry.curve if point[1] < report.step]
+        entry.reports_now += 1
+        entry.curve.append((record.time_s, report.step, report.metrics))
+        entry.metrics |= report.metrics
 
     def _end(self, record: Ended) -> None:
         outcome = record.outcome
@@ -150,8 +185,8 @@ class RunState:
         """Return the share of the workers' time, from joining until now, that was spent in trials."""
         available = sum(
             (self.now_s if worker.left_s is None else worker.left_s) - worker.joined_s
-            for worker in self.workers.values()
+            for worker in [*self.workers.values(), *self._former]
         )
-        busy = sum(worker.busy_s for worker in self.workers.values())
+        busy = sum(worker.busy_s for worker in [*self.workers.values(), *self._former])
         busy += sum(self.now_s - (self.trials[trial_id].started_s or 0.0) for trial_id in self.running)
         return busy / available if available > 0 else 0.0

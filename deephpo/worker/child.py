@@ -7,6 +7,7 @@ its parent.  It keeps MPI out of the user's reach, and the user's crashes out of
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -38,7 +39,7 @@ def main(descriptor: int, target: str) -> None:
     except UserError as error:
         send(NotLoaded(str(error)))
         return
-    send(Loaded(problem.named(name_of(target)).to_dict()))
+    send(Loaded(json.dumps(problem.named(name_of(target)).to_dict())))
     while True:
         try:
             assignment: Assignment = line.recv()

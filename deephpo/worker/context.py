@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import numbers
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,12 @@ class Context:
         """For the training's random numbers: the same for the same trial of the same search."""
         self.budget = budget
         """The last step of the problem's fidelity; None if it has none."""
+        self.attempt = assignment.attempt
+        """How often this trial was started before; above 0 there may be a checkpoint in ``directory``."""
         self._directory = Path(assignment.directory)
         self._send = send
+        self._end_s = None if assignment.left_s is None else time.monotonic() + assignment.left_s
+        self._notice_s = assignment.notice_s
 
     @property
     def directory(self) -> Path:
@@ -35,8 +41,16 @@ class Context:
         self._directory.mkdir(parents=True, exist_ok=True)
         return self._directory
 
+    def time_left(self) -> float:
+        """Return the seconds until the search ends, and with it this trial; infinity if there is no end."""
+        return math.inf if self._end_s is None else max(0.0, self._end_s - time.monotonic())
+
+    def should_stop(self) -> bool:
+        """Return whether the end is so near that the trial should save what it needs and return."""
+        return self.time_left() <= self._notice_s
+
     def report(self, step: int, **metrics: float) -> None:
-        """Send the metrics of one step to the master; does not wait for it.
+        """Send the metrics of one step to the master; returns as soon as they are on their way.
 
         step: a whole number from 0 on, such as the epoch.  Raises TypeError or ValueError, so that the trial
         fails at its first report rather than at its last, when the step or a metric is no number.

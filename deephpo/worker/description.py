@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from multiprocessing.connection import wait
 
 from deephpo.errors import ProblemError
@@ -21,7 +22,7 @@ def describe(target: str) -> Declaration:
             wait(process.sources, timeout=0.1)
             for message in process.poll():
                 if isinstance(message, Loaded):
-                    return Declaration.from_dict(message.declaration)
+                    return Declaration.from_dict(json.loads(message.declaration))
                 if isinstance(message, Gone):
                     raise ProblemError(message.reason)
     finally:

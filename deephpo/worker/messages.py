@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from deephpo.trial import Config, Outcome, Report
 
@@ -18,15 +16,21 @@ class Assignment:
     seed: int
     directory: str
     """Where the trial may keep files; it is made when the trial asks for it."""
+    attempt: int = 0
+    """How often this trial was started before."""
+    left_s: float | None = None
+    """For how long the search goes on at most, counted from now; None if there is no end of its time."""
+    notice_s: float = 0.0
+    """How long before that end the trial is to stop by itself."""
     wants_duration: bool = False
     """Whether to say, by the problem's own account, how long the training takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """From the child: the problem is loaded; here is its declaration, as plain values."""
+    """From the child: the problem is loaded; here is its declaration, as a text of JSON."""
 
-    declaration: Mapping[str, Any]
+    declaration: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +55,7 @@ class Gone:
     """From the keeper of the child: no child can be had here any more."""
 
     reason: str
+
+
+FromProcess = Loaded | Report | Lasted | Outcome | Gone
+"""What the keeper of a child hands on."""

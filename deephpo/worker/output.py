@@ -22,6 +22,12 @@ class OutputLog:
         self._path = path
         self._written = path.stat().st_size if path is not None and path.exists() else 0
         self._tail = bytearray()
+        self.open = True
+        """Whether somebody holds the other end of the pipe."""
+
+    def reopen(self) -> None:
+        """Start on another pipe; the file goes on."""
+        self.open = True
 
     def drain(self, descriptor: int) -> None:
         """Take what is in the pipe, which must not block; 4 MiB at most, for some never dry up."""
@@ -31,6 +37,7 @@ class OutputLog:
             except BlockingIOError:
                 return
             if not chunk:
+                self.open = False
                 return
             self._tail += chunk
             del self._tail[:-_TAIL_BYTES]

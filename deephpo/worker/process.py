@@ -1,4 +1,4 @@
-"""The keeper of one warm child process: starts it, talks with it, buries it, starts the next."""
+"""The keeper of one warm child process: starts it, talks with it, polices it, buries it, starts the next."""
 
 from __future__ import annotations
 
@@ -7,127 +7,234 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
-from deephpo.trial import Outcome, Report, TrialState
-from deephpo.worker.messages import Assignment, FromChild, Gone, Lasted, Loaded, NotLoaded
+from deephpo.trial import Outcome, TrialState
+from deephpo.worker.limits import GRACE_S, LOOK_S, Limits
+from deephpo.worker.messages import Assignment, FromChild, FromProcess, Gone, Loaded, NotLoaded
 from deephpo.worker.output import OutputLog
 
 MOST_FAILED_STARTS = 3
 """After so many children in a row that died while loading the problem, none is tried any more."""
 
-_LAUNCHER_PREFIXES = ("OMPI_", "OPAL_", "PMIX_", "PMI_", "PRTE_", "MPI_LOCAL")
+_FORK_PAUSES_S = (0.1, 1.0, 3.0)
+_LAST_BREATH_S = 2.0
+_MOST_AT_ONCE = 1000
+_LAUNCHER_PREFIXES = ("OMPI_", "OPAL_", "PMIX_", "PMI_", "PRTE_", "PALS_", "HYDRA_", "I_MPI_", "MPI_LOCAL")
 
 
 class TrialProcess:
     """One place where trials run, one at a time, each in the same warm child.
 
     target: the problem, as for ``deephpo search``.  output: the file for what the trials print.
-    environment: variables for the child, on top of this process's own.
+    environment: variables for the child, on top of this process's own.  limits: what a trial may take.
+    declaration: what the problem must declare, as JSON; a child that loads another one is none of ours.
     """
 
     def __init__(
-        self, target: str, output: Path | None = None, environment: dict[str, str] | None = None
+        self,
+        target: str,
+        output: Path | None = None,
+        environment: dict[str, str] | None = None,
+        limits: Limits | None = None,
+        declaration: str | None = None,
     ) -> None:
         self._target = target
         self._environment = _clean_environment() | (environment or {})
+        self._limits = limits or Limits()
+        self._declaration = declaration
         self._output = OutputLog(output)
         self._assignment: Assignment | None = None
+        self._begun_s: float | None = None
+        self._looked_s = 0.0
+        self._doom = ""
+        """Why the running trial is being ended; empty if it is not."""
+        self._kill_at_s = 0.0
         self._failed_starts = 0
+        self._process: subprocess.Popen[bytes] | None = None
         self._start()
 
     @property
     def sources(self) -> list[Any]:
         """What ``multiprocessing.connection.wait`` may wait for before the next :meth:`poll`."""
-        return [self._line, self._printed]
+        if self._process is None:
+            return []
+        return [self._line, self._printed] if self._output.open else [self._line]
 
     def submit(self, assignment: Assignment) -> None:
         """Send a trial to the child; it waits there if the problem is still being loaded."""
+        if self._process is None:
+            return
         self._assignment = assignment
+        self._begun_s = None if self._failed_starts else time.monotonic()
         self._output.drain(self._printed)  # what is there is the trial's before
         self._output.forget()
         # A child that just died is noticed, and its trial accounted for, at the next poll.
         with contextlib.suppress(OSError):
             self._line.send(assignment)
 
-    def poll(self) -> list[Loaded | Report | Lasted | Outcome | Gone]:
+    def poll(self) -> list[FromProcess]:
         """Return what came from the child; a child that died is replaced."""
+        if self._process is None:
+            return []
         ended = self._process.poll() is not None
         self._output.drain(self._printed)
-        messages: list[Loaded | Report | Lasted | Outcome | Gone] = []
+        messages: list[FromProcess] = []
         try:
-            while self._line.poll():
+            while self._line.poll() and len(messages) < _MOST_AT_ONCE:
                 messages += self._receive(self._line.recv())
         except (EOFError, OSError):
             ended = True
-        if ended and not any(isinstance(message, Gone) for message in messages):
+        if self._process is not None and ended:
             messages += self._bury()
+        self._police()
         return messages
+
+    def terminate(self) -> None:
+        """Ask the running trial to save what it can; :meth:`kill` is to follow."""
+        if self._process is not None and self._assignment is not None:
+            self._signal_group(signal.SIGTERM)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a child is there and evaluates a trial."""
+        return self._process is not None and self._process.poll() is None and self._assignment is not None
 
     def kill(self) -> None:
         """End the child and everything that it started, now."""
-        self._kill_group()
-        self._close()
+        if self._process is not None:
+            self._signal_group(signal.SIGKILL)
+            self._wait()
+            self._close()
 
-    def _receive(self, message: FromChild) -> list[Loaded | Report | Lasted | Outcome | Gone]:
-        if isinstance(message, NotLoaded):
-            self.kill()
-            return [Gone(message.reason)]
-        if isinstance(message, Loaded):
-            self._failed_starts = 0
-        elif isinstance(message, Outcome):
-            self._assignment = None
+    def _receive(self, message: FromChild) -> list[FromProcess]:
+        match message:
+            case NotLoaded():
+                self.kill()
+                return [Gone(message.reason)]
+            case Loaded() if self._declaration not in (None, message.declaration):
+                self.kill()
+                return [Gone(f"{self._target} was changed while the search ran; end it, or undo the change")]
+            case Loaded():
+                self._failed_starts = 0
+                self._begun_s = time.monotonic()
+            case Outcome():
+                self._assignment = None
+                if self._doom:
+                    message = Outcome(message.trial_id, TrialState.FAILED, reason=self._take_doom())
+            case _:
+                pass
         return [message]
 
+    def _police(self) -> None:
+        """End a trial that breaks its limits: SIGTERM first, SIGKILL after the grace."""
+        if self._process is None or self._assignment is None or self._begun_s is None:
+            return
+        now = time.monotonic()
+        if self._doom:
+            if now >= self._kill_at_s:
+                self._signal_group(signal.SIGKILL)
+            return
+        look_at_memory = now - self._looked_s >= LOOK_S
+        if look_at_memory:
+            self._looked_s = now
+        broken = self._limits.broken_by(self._process.pid, now - self._begun_s, look_at_memory)
+        if broken is not None:
+            self._doom, self._kill_at_s = broken, now + GRACE_S
+            self._signal_group(signal.SIGTERM)
+
+    def _take_doom(self) -> str:
+        doom, self._doom = self._doom, ""
+        return doom
+
     def _start(self) -> None:
-        self._line, theirs = Pipe()
-        self._printed, printing = os.pipe()
-        os.set_blocking(self._printed, False)
+        """Start a child; raises OSError if the machine cannot fork even after some pauses."""
+        line, theirs = Pipe()
+        printed, printing = os.pipe()
+        os.set_blocking(printed, False)
         command = [sys.executable, "-m", "deephpo.worker.child", str(theirs.fileno()), self._target]
-        self._process = subprocess.Popen(
-            command,
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=printing,
-            stderr=printing,
-            env=self._environment,
-            start_new_session=True,  # Ctrl-C is the master's business; and a group can be killed as one
-        )
-        theirs.close()
-        os.close(printing)
+        try:
+            self._process = self._fork(command, theirs.fileno(), printing)
+        except OSError:
+            line.close()
+            os.close(printed)
+            raise
+        finally:
+            theirs.close()
+            os.close(printing)
+        self._line, self._printed = line, printed
+        self._output.reopen()
         self._failed_starts += 1
 
-    def _bury(self) -> list[Loaded | Report | Lasted | Outcome | Gone]:
+    def _fork(self, command: list[str], line: int, printing: int) -> subprocess.Popen[bytes]:
+        pauses_s = list(_FORK_PAUSES_S)
+        while True:
+            try:
+                return subprocess.Popen(
+                    command,
+                    pass_fds=[line],
+                    stdin=subprocess.DEVNULL,
+                    stdout=printing,
+                    stderr=printing,
+                    env=self._environment,
+                    start_new_session=True,  # Ctrl-C is the master's business; a group can be killed as one
+                )
+            except OSError:
+                if not pauses_s:
+                    raise
+                # Often right after a process was killed for lack of memory: there is some again soon.
+                time.sleep(pauses_s.pop(0))
+
+    def _bury(self) -> list[FromProcess]:
         """Account for the trial of a child that died, and start another child."""
-        self._kill_group()
+        reason = self._cause_of_death()
         self._output.drain(self._printed)
-        reason, detail = _cause_of_death(self._process.returncode), self._output.tail()
+        detail = self._output.tail()
         self._close()
+        loading = self._failed_starts > 0
         if self._failed_starts >= MOST_FAILED_STARTS:
             return [Gone(f"the problem's process {reason} while it loaded the problem.\n{detail}".rstrip())]
-        loading = self._failed_starts > 0
-        self._start()
+        try:
+            self._start()
+        except OSError as error:
+            return [Gone(f"no process could be started any more: {error.strerror}")]
         if self._assignment is None:
             return []
         if loading:  # the trial had not begun
             self.submit(self._assignment)
             return []
         trial_id, self._assignment = self._assignment.trial_id, None
-        return [Outcome(trial_id, TrialState.FAILED, reason=f"the trial's process {reason}", detail=detail)]
+        reason = self._take_doom() or f"the trial's process {reason}"
+        return [Outcome(trial_id, TrialState.FAILED, reason=reason, detail=detail)]
 
-    def _kill_group(self) -> None:
+    def _cause_of_death(self) -> str:
+        """Return how the child ended; what it started and what it left behind is ended with it."""
+        returncode = self._wait()  # its line is closed a moment before it is dead
+        self._signal_group(signal.SIGKILL)
+        self._wait()
+        return "closed its line to the search" if returncode is None else _describe_end(returncode)
+
+    def _wait(self) -> int | None:
+        """Return how the child ended; None if it has not, as a process in a system call may take its time."""
+        try:
+            return self._process.wait(_LAST_BREATH_S) if self._process is not None else None
+        except subprocess.TimeoutExpired:
+            return None
+
+    def _signal_group(self, number: signal.Signals) -> None:
         # Also after the child's own end: it may have left processes behind.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
 
     def _close(self) -> None:
-        if not self._line.closed:
-            self._output.drain(self._printed)
-            self._line.close()
-            os.close(self._printed)
+        self._output.drain(self._printed)
+        self._line.close()
+        os.close(self._printed)
+        self._process = None
 
     _line: Connection[Any, Any]
     _printed: int
@@ -139,7 +246,7 @@ def _clean_environment() -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
 
-def _cause_of_death(returncode: int) -> str:
+def _describe_end(returncode: int) -> str:
     if returncode >= 0:
         return f"exited with code {returncode}"
     try:

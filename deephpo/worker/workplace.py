@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deephpo.trial import Trial
+from deephpo.worker.limits import Limits
 from deephpo.worker.messages import Assignment
+from deephpo.worker.process import TrialProcess
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -28,15 +30,22 @@ class Workplace:
     """Below it each trial that asks for it gets a directory of its own."""
     outputs: str | None = None
     """Below it is what the trials print; None: it is kept nowhere."""
+    declaration: str | None = None
+    """What the problem must declare wherever it is loaded, as JSON."""
+    limits: Limits = field(default_factory=Limits)
+    """What one trial may take."""
+    notice_s: float = 0.0
+    """How long before the end of the search a trial is to stop by itself."""
 
-    def assignment(self, trial: Trial, wants_duration: bool = False) -> Assignment:
+    def assignment(self, trial: Trial, attempt: int = 0, left_s: float | None = None) -> Assignment:
         """Return what a child is told of the trial."""
         directory = str(Path(self.trials) / f"{trial.id:06d}")
-        return Assignment(trial.id, trial.config, trial.seed, directory, wants_duration)
+        return Assignment(trial.id, trial.config, trial.seed, directory, attempt, left_s, self.notice_s)
 
-    def output_of(self, worker: int) -> Path | None:
-        """Return the file for what the trials of one worker print."""
-        return None if self.outputs is None else Path(self.outputs) / f"worker-{worker:05d}.txt"
+    def process_of(self, worker: int, cores: float) -> TrialProcess:
+        """Start the process in which a worker's trials run, on so many cores."""
+        output = None if self.outputs is None else Path(self.outputs) / f"worker-{worker:05d}.txt"
+        return TrialProcess(self.target, output, thread_limits(cores), self.limits, self.declaration)
 
 
 def thread_limits(cores: float) -> dict[str, str]:

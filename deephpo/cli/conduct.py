@@ -1,0 +1,173 @@
+"""Running a session: on which driver, with which files, and what is shown at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from deephpo.cli.failures import explain
+from deephpo.drivers.launch import launch_of
+from deephpo.errors import MissingPackageError, OptionError
+
+if TYPE_CHECKING:
+    from deephpo.cli.session import Session
+    from deephpo.engine.loop import Driver
+    from deephpo.storage.recorder import Watcher
+    from deephpo.storage.run_directory import RunDirectory
+    from deephpo.worker.workplace import Workplace
+
+DRIVERS = ("auto", "mpi", "local")
+
+
+def conduct(prepare: Callable[[], Session], driver: str, workers: int | None) -> int:
+    """Search on a driver; returns the exit code.
+
+    prepare: called on rank 0 alone; returns the session, or raises UserError.
+    driver: one of DRIVERS.  workers: how many local ones; None: as many as there are cores.
+    """
+    if driver == "auto":
+        driver = "mpi" if launch_of().size > 1 else "local"
+    if driver == "local":
+        return _search_locally(prepare, workers)
+    if workers is not None:
+        raise OptionError("--workers is for the local driver; over MPI every rank but the first is a worker.")
+    return _search_over_mpi(prepare)
+
+
+def _search_locally(prepare: Callable[[], Session], workers: int | None) -> int:
+    from deephpo.drivers.local import LocalDriver, cores_here
+
+    session = prepare()
+    wanted = workers or cores_here()
+    if session.options.trials is not None:
+        wanted = min(wanted, session.options.trials)
+    place = f"{wanted} local worker{'s' if wanted > 1 else ''}"
+    return _search(session, place, lambda workplace: LocalDriver(workplace, wanted), wanted, None)
+
+
+def _search_over_mpi(prepare: Callable[[], Session]) -> int:
+    from deephpo.drivers.mpi import LEASE_S, MASTER, MpiDriver, dismiss, join_world, serve
+
+    world = join_world()
+    if world.rank != MASTER:
+        serve(world)
+        return world.leave(0)
+    workers = world.size - 1
+    place = f"{workers} MPI worker{'s' if workers > 1 else ''}"
+    try:
+        # Only here: it brings numpy and scikit-learn, which rank 0 alone pays for.
+        session = prepare()
+        exit_code = _search(session, place, lambda workplace: MpiDriver(world, workplace), workers, LEASE_S)
+    except BaseException as error:  # noqa: BLE001  (the process border: the other ranks wait to be sent home)
+        exit_code = explain(error)
+    return world.leave(exit_code, everybody_left=dismiss(world))
+
+
+def _search(
+    session: Session,
+    place: str,
+    make_driver: Callable[[Workplace], Driver],
+    workers: int,
+    lease_s: float | None,
+) -> int:
+    """Run the session with its files and its progress, and show how it ended; returns the exit code."""
+    import json
+
+    from deephpo.cli.progress import LogWatcher, Progress
+    from deephpo.cli.session import log_to, write_config
+    from deephpo.cli.signals import StopButton, listening
+    from deephpo.storage.publisher import Publisher
+    from deephpo.storage.records import Begun
+    from deephpo.worker.workplace import Workplace
+
+    directory, options = session.directory, session.options
+    assert directory is not None
+    button, publisher = StopButton(), Publisher(directory)
+    progress = Progress(sys.stdout, options.trials, options.time_limit_s)
+    workplace = Workplace(
+        session.target,
+        str(directory.trials.resolve()),
+        str(directory.outputs.resolve()),
+        json.dumps(session.declaration.to_dict()),
+        session.limits,
+        session.notice_s,
+    )
+    with listening(button), log_to(directory.log):
+        driver = make_driver(workplace)
+        _print(headline(session, place, directory))
+        if isinstance(session.opening, Begun):
+            write_config(session, directory, place)
+        exit_code = _run(
+            session, driver, [publisher, LogWatcher(), progress], workers, lease_s, button.connect
+        )
+        publisher.publish(session.state)
+        _show_end(session, directory, exit_code)
+    return exit_code
+
+
+def _run(
+    session: Session,
+    driver: Driver,
+    watchers: Sequence[Watcher],
+    workers: int,
+    lease_s: float | None,
+    listen: Callable[[Callable[[str], None]], None],
+) -> int:
+    """Run the search to its end, or to where nothing can be recorded any more; returns the exit code."""
+    from deephpo.engine.coordinator import CAN_BE_RESUMED
+    from deephpo.engine.suggester import ThreadedSuggester
+    from deephpo.storage.journal import JournalFullError
+
+    suggester = ThreadedSuggester(session.search)
+    try:
+        return session.run(driver, suggester, watchers, workers=workers, lease_s=lease_s, listen=listen)
+    except JournalFullError as error:
+        _print(f"\nThe search stops: {error}. What was recorded is safe; make room, then resume it.")
+        return CAN_BE_RESUMED
+
+
+def headline(session: Session, place: str, directory: RunDirectory) -> str:
+    """Return what is searched, how and where, in two lines."""
+    from deephpo import __version__
+
+    declaration, options = session.declaration, session.options
+    count = len(declaration.space.parameters)
+    space = f"{count} parameter{'s' if count > 1 else ''}"
+    details = ", ".join(f"{name} {value}" for name, value in options.strategy.items())
+    how = f"{options.search} ({details})" if details else options.search
+    lines = [
+        f"deephpo {__version__} · {declaration.name}: {declaration.direction} {declaration.objective} "
+        f"over {space}",
+        f"{how} · seed {options.seed} · {place} · {directory.path}",
+    ]
+    if session.state.trials:
+        lines.append(
+            f"resumed: {session.backlog.settled} trials done, {len(session.backlog.waiting)} go out again"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _show_end(session: Session, directory: RunDirectory, exit_code: int) -> None:
+    """Print the table, draw the picture, and say where everything is."""
+    from deephpo.engine.coordinator import CAN_BE_RESUMED
+    from deephpo.report.picture import draw
+    from deephpo.report.summary import full_summary
+
+    _print("\n" + "\n".join(full_summary(session.state, top=5)))
+    try:
+        draw(session.state, directory.picture)
+    except (MissingPackageError, OSError) as error:
+        _print(f"\nNo picture: {error}")
+    files = (directory.table, directory.archive, directory.journal, directory.config, directory.log)
+    names = ", ".join(path.name for path in (directory.picture, *files) if path.exists())
+    _print(f"\nIn {directory.path}: {names}")
+    if exit_code == CAN_BE_RESUMED:
+        _print(f"Go on with: deephpo resume {directory.path}")
+
+
+def _print(text: str) -> None:
+    """Print, and let a reader go away, as in `| head`: the search does not depend on it."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, flush=True)

@@ -1,0 +1,67 @@
+"""``deephpo resume``: go on with a search that was stopped, killed, or is to have more trials."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deephpo.cli.conduct import DRIVERS, conduct
+from deephpo.cli.options import SearchOptions, parse_time
+from deephpo.cli.search import add_worker_arguments
+from deephpo.errors import OptionError
+
+if TYPE_CHECKING:
+    from deephpo.cli.session import Session
+
+DESCRIPTION = """Go on with the search in RUN_DIR, in the same files: its model, its pending trials and its
+random numbers are those at which it stopped. With --trials it gets more of them; a time limit counts anew."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="the directory of the run")
+    parser.add_argument("--trials", type=int, metavar="N", help="so many in all (default: as it began)")
+    parser.add_argument("--time-limit", metavar="T", help="so much more time (default: as it began)")
+    parser.add_argument(
+        "--accept-changes", action="store_true", help="go on although the problem changed harmlessly"
+    )
+    add_worker_arguments(parser, (*DRIVERS, "simulated"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Resume; returns the exit code."""
+    time_limit_s = None if arguments.time_limit is None else parse_time(arguments.time_limit)
+    if arguments.trials is not None and arguments.trials < 1:
+        raise OptionError(f"--trials must be at least 1, not {arguments.trials}.")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise OptionError(f"--workers must be at least 1, not {arguments.workers}.")
+
+    def change(options: SearchOptions) -> SearchOptions:
+        changes = {"trials": arguments.trials, "time_limit_s": time_limit_s, "workers": arguments.workers}
+        given = {name: value for name, value in changes.items() if value is not None}
+        origins = options.origins | dict.fromkeys(given, "command line")
+        return replace(options, **given, origins=origins)
+
+    def prepare() -> Session:
+        from deephpo.cli.session import resume
+        from deephpo.storage.run_directory import RunDirectory
+
+        return resume(RunDirectory(arguments.run_dir), change, arguments.accept_changes)
+
+    if arguments.driver == "simulated":
+        return _simulate(prepare(), arguments.workers or 1)
+    return conduct(prepare, arguments.driver, arguments.workers)
+
+
+def _simulate(session: Session, workers: int) -> int:
+    """Go on in virtual time, as ``deephpo simulate`` does."""
+    from deephpo.cli.simulate import play
+    from deephpo.drivers.durations import DEFAULT, parse_durations
+    from deephpo.report.summary import full_summary
+
+    durations = parse_durations(DEFAULT, session.options.seed)
+    exit_code, _ = play(session, workers, durations, problem_decides=True)
+    print("\n".join(full_summary(session.state, top=5)))
+    return exit_code

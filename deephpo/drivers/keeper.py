@@ -1,0 +1,68 @@
+"""One worker's child in the engine's words: what it says becomes events."""
+
+from __future__ import annotations
+
+import platform
+import time
+from typing import Any
+
+from deephpo.engine.events import Event, TrialEnded, TrialReported, WorkerGone, WorkerReady
+from deephpo.trial import Outcome, Report
+from deephpo.worker.limits import GRACE_S
+from deephpo.worker.messages import Assignment, Gone, Loaded
+from deephpo.worker.workplace import Workplace
+
+
+class Keeper:
+    """Keeps the child of one worker, on this host."""
+
+    def __init__(self, worker: int, workplace: Workplace, cores: float) -> None:
+        self._worker = worker
+        self._process = workplace.process_of(worker, cores)
+        self._welcomed = False
+        self._leaves_at_s: float | None = None
+
+    @property
+    def sources(self) -> list[Any]:
+        """What ``multiprocessing.connection.wait`` may wait for before the next :meth:`poll`."""
+        return self._process.sources
+
+    @property
+    def busy(self) -> bool:
+        """Whether the child evaluates a trial."""
+        return self._process.busy
+
+    def submit(self, assignment: Assignment) -> None:
+        """Send a trial to the child."""
+        self._process.submit(assignment)
+
+    def poll(self) -> list[Event]:
+        """Return what happened to the child."""
+        events: list[Event] = []
+        for message in self._process.poll():
+            match message:
+                case Loaded() if not self._welcomed:
+                    self._welcomed = True
+                    events.append(WorkerReady(self._worker, platform.node()))
+                case Report():
+                    events.append(TrialReported(self._worker, message))
+                case Outcome():
+                    events.append(TrialEnded(self._worker, message))
+                case Gone():
+                    events.append(WorkerGone(self._worker, message.reason))
+        return events
+
+    def send_home(self) -> None:
+        """Let the child end: one that is at work may save its state first, for the time of the grace."""
+        if self._leaves_at_s is None:
+            self._leaves_at_s = time.monotonic() + (GRACE_S if self._process.busy else 0.0)
+            self._process.terminate()
+
+    def is_home(self) -> bool:
+        """Return whether a child that was sent home is gone; ends it when its grace is over."""
+        if self._leaves_at_s is None:
+            return False
+        if self._process.busy and time.monotonic() < self._leaves_at_s:
+            return False
+        self._process.kill()
+        return True

@@ -1,0 +1,63 @@
+"""What an earlier process left to do: the coordinator's beginning when a search is resumed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from deephpo.storage.records import Ended, Record, Started, Suggested, WorkerLost
+from deephpo.trial import Trial, TrialState
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Where an earlier process left the search; the empty one is a beginning."""
+
+    waiting: tuple[Trial, ...] = ()
+    """Suggested and not settled: first those that had been started, then the others."""
+    suggested: int = 0
+    settled: int = 0
+    succeeded: int = 0
+    exhausted: bool = False
+    starts: Counter[int] = field(default_factory=Counter)
+    """How often each waiting trial was started."""
+    losses: Counter[int] = field(default_factory=Counter)
+    """How often each waiting trial lost its worker."""
+
+
+def backlog_of(records: Iterable[Record]) -> Backlog:
+    """Return what is still owed after these records."""
+    open_trials: dict[int, Trial] = {}
+    starts: Counter[int] = Counter()
+    losses: Counter[int] = Counter()
+    suggested = settled = succeeded = 0
+    exhausted = False
+    preempted_on: dict[int, int] = {}
+    for record in records:
+        match record:
+            case Suggested():
+                open_trials |= {trial.id: trial for trial in record.trials}
+                suggested, exhausted = suggested + len(record.trials), record.exhausted
+            case Started():
+                starts[record.trial_id] += 1
+            case Ended(outcome=outcome) if outcome.state is TrialState.PREEMPTED:
+                preempted_on[record.worker] = outcome.trial_id
+            case Ended(outcome=outcome):
+                del open_trials[outcome.trial_id]
+                settled, succeeded = settled + 1, succeeded + (outcome.state is TrialState.COMPLETED)
+            case WorkerLost() if record.worker in preempted_on:
+                losses[preempted_on.pop(record.worker)] += 1
+            case _:
+                pass
+    waiting = sorted(open_trials.values(), key=lambda trial: (trial.id not in starts, trial.id))
+    kept = [trial.id for trial in waiting]
+    return Backlog(
+        tuple(waiting),
+        suggested,
+        settled,
+        succeeded,
+        exhausted,
+        Counter({k: starts[k] for k in kept if k in starts}),
+        Counter({k: losses[k] for k in kept if k in losses}),
+    )

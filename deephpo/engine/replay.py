@@ -1,0 +1,58 @@
+"""From the journal back to the search as it was: the model, the pending trials, the random numbers.
+
+The search is a function of the order of asks and results, and the journal holds both in that order; so going
+through it once more leaves the same model, the same pending trials and the same random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deephpo.search.search import Search
+from deephpo.storage.records import Asked, Ended, Record, Resumed, Suggested
+from deephpo.trial import Trial, TrialState
+
+
+def replay(search: Search, records: Sequence[Record]) -> int | None:
+    """Bring a new search to where the records end.
+
+    Returns the id of the first trial that the search would not suggest any more, None if there is none: then
+    what follows is exactly what would have followed.
+    """
+    trials: dict[int, Trial] = {}
+    differs: int | None = None
+    for asked, record in _answered(records):
+        if isinstance(record, Suggested):
+            same = search.replay(asked, record.trials)
+            trials |= {trial.id: trial for trial in record.trials}
+            if not same and differs is None and record.trials:
+                differs = record.trials[0].id
+        elif isinstance(record, Ended) and record.outcome.state is not TrialState.PREEMPTED:
+            trial, outcome = trials.pop(record.outcome.trial_id), record.outcome
+            if outcome.state is TrialState.COMPLETED and outcome.value is not None:
+                search.tell(trial, outcome.value)
+            else:
+                search.fail(trial, outcome.reason)
+    return differs
+
+
+def _answered(records: Sequence[Record]) -> list[tuple[int, Record]]:
+    """Return answers and ends in the order in which the search knew of them.
+
+    An answer is put where it was asked for: results that came while the search was thinking were told to it
+    afterwards.  A question that was never answered did not happen.
+    """
+    ordered: list[tuple[int, Record] | None] = []
+    place: tuple[int, int] | None = None
+    for record in records:
+        if isinstance(record, Asked):
+            place = len(ordered), record.q
+            ordered.append(None)
+        elif isinstance(record, Suggested) and place is not None:
+            ordered[place[0]] = (place[1], record)
+            place = None
+        elif isinstance(record, Ended):
+            ordered.append((0, record))
+        elif isinstance(record, Resumed):
+            place = None
+    return [entry for entry in ordered if entry is not None]

@@ -1,0 +1,47 @@
+"""One writer for one journal, without a lock file that could go stale.
+
+On one machine the kernel's lock on the journal itself decides: it dies with its process (``flock``, which a
+second look at the same file does not release, as it would a POSIX lock).  Between machines such a
+lock may not hold (NFS is often mounted without), so a journal that was last written from another host is
+watched for a while: a living writer renews its modification time every few seconds.  No clocks are
+compared, only whether the time moves.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+
+from deephpo.errors import RunDirectoryError
+from deephpo.storage.journal import PULSE_S, Journal
+
+WATCH_S = 2.5 * PULSE_S
+"""For so long a journal from another host must not move."""
+
+
+def claim(
+    journal: Journal, name: str, this_host: str, last_host: str | None, say: Callable[[str], None]
+) -> None:
+    """Make this process the journal's writer until it ends.
+
+    last_host: where it was last written; None for a new one.  say: told that there is a wait.
+    Raises RunDirectoryError if another search is writing to it.
+    """
+    taken = f"Another search is writing to {name}; wait for its end, or end it."
+    try:
+        fcntl.flock(journal.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        raise RunDirectoryError(taken) from None
+    except OSError:
+        # A file system without locks: only the pulse can tell, also on one machine.
+        last_host = last_host and f"{last_host}, as far as known"
+    if last_host is None or last_host == this_host:
+        return
+    say(f"{name} was last written on {last_host}: watching it for {WATCH_S:.0f} s, lest that goes on.")
+    before = os.fstat(journal.descriptor).st_mtime_ns
+    time.sleep(WATCH_S)
+    # A path look-up makes network file systems ask the server, which fstat alone may not.
+    if os.stat(name).st_mtime_ns != before:
+        raise RunDirectoryError(taken)
