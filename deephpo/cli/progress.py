@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import time
+from pathlib import Path
 from typing import TextIO
 
 from deephpo.drivers.launch import launch_of
@@ -28,10 +29,15 @@ class Progress:
 
     On a terminal one line is redrawn in place, and each new best scrolls by above it.  Elsewhere, in a batch
     log as a rule, a line is printed for each new best and every 15 seconds.
+
+    trials, time_limit_s: when the search ends.  log: where tracebacks are, if anywhere.
     """
 
-    def __init__(self, stream: TextIO, trials: int | None, time_limit_s: float | None) -> None:
+    def __init__(
+        self, stream: TextIO, trials: int | None, time_limit_s: float | None, log: Path | None = None
+    ) -> None:
         self._stream = stream
+        self._log = log
         self._live = is_terminal(stream)
         self._trials = trials
         self._time_limit_s = time_limit_s
@@ -53,17 +59,19 @@ class Progress:
         if time.monotonic() - self._drawn < interval or state.finished is not None:
             return
         self._drawn = time.monotonic()
-        line = status_line(state, self._trials, self._time_limit_s)
+        width = shutil.get_terminal_size().columns - 1 if self._live else None
+        line = status_line(state, self._trials, self._time_limit_s, width)
         if self._live:
-            width = shutil.get_terminal_size().columns
-            self._write(f"{_ERASE}{line[: width - 1]}")
+            self._write(f"{_ERASE}{line}")
         else:
             self._say(line)
 
     def _note_end(self, record: Ended, state: RunState) -> None:
         outcome, best = record.outcome, state.best
         if outcome.state is TrialState.FAILED and state.counts[TrialState.FAILED] == 1:
-            self._say(f"{clock(record.time_s)}  trial {outcome.trial_id} failed: {outcome.reason}")
+            where = f" (traceback in {self._log})" if self._log is not None and outcome.detail else ""
+            reason = _first_line(outcome.reason)
+            self._say(f"{clock(record.time_s)}  trial {outcome.trial_id} failed: {reason}{where}")
         if best is not None and best.id == outcome.trial_id and best.value != self._told_best:
             self._told_best = best.value
             self._say(
@@ -101,19 +109,23 @@ def is_terminal(stream: TextIO) -> bool:
     return target.startswith(("/dev/pts/", "/dev/tty"))
 
 
-def status_line(state: RunState, trials: int | None, time_limit_s: float | None) -> str:
-    """Return how the search stands on one line."""
+def status_line(
+    state: RunState, trials: int | None, time_limit_s: float | None, width: int | None = None
+) -> str:
+    """Return how the search stands on one line: what matters first, and whole fields only."""
     parts = [clock(state.now_s), f"{state.done}{f'/{trials}' if trials else ''} done"]
-    parts.append(f"{len(state.running)} running")
+    if state.best is not None:
+        parts.append(f"best {figure(state.best.value)} (trial {state.best.id})")
     if state.counts[TrialState.FAILED]:
         parts.append(f"{state.counts[TrialState.FAILED]} failed")
-    if state.best is not None:
-        parts.append(f"best {figure(state.best.value)} (trial {state.best.id}, worker {state.best.worker})")
-    parts.append(f"{rate_per_minute(state):.1f}/min")
-    parts.append(f"busy {100 * state.utilisation():.0f} %")
     left = time_left_s(state, trials, time_limit_s)
     if left is not None:
         parts.append(f"{clock(left)} left")
+    parts.append(f"{len(state.running)} running")
+    parts.append(f"busy {100 * state.utilisation():.0f} %")
+    parts.append(f"{rate_per_minute(state):.1f}/min")
+    while width is not None and len(parts) > 2 and len("  ".join(parts)) > width:
+        parts.pop()
     return "  ".join(parts)
 
 
@@ -150,7 +162,8 @@ class LogWatcher:
         trial = state.trials[outcome.trial_id]
         place = f"worker {record.worker} ({trial.host})"
         if outcome.state is TrialState.FAILED:
-            _LOGGER.warning("trial %d failed on %s: %s\n%s", trial.id, place, outcome.reason, outcome.detail)
+            detail = f"\n{outcome.detail.rstrip()}" if outcome.detail else ""
+            _LOGGER.warning("trial %d failed on %s: %s%s", trial.id, place, outcome.reason, detail)
             return
         result = f"{outcome.state}: {outcome.reason}" if outcome.value is None else f"= {outcome.value!r}"
         _LOGGER.info("trial %d on %s %s  %s", trial.id, place, result, configuration_line(trial.config))

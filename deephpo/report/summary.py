@@ -79,7 +79,8 @@ def best_table(state: RunState, top: int) -> list[str]:
     numeric = [all(_looks_numeric(row[j]) for row in rows) for j in range(shown)]
     lines = table(header[:shown], [row[:shown] for row in rows], numeric)
     if shown < len(header):
-        lines.append(f"{_INDENT}({len(header) - shown} more parameters in results.csv)")
+        more = len(header) - shown
+        lines.append(f"{_INDENT}({more} more parameter{'s' if more > 1 else ''} in results.csv)")
     return lines
 
 

@@ -16,13 +16,13 @@ at its end; the attribute ``name`` of such a dataset has it as it was.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from deephpo.problem import Declaration
 from deephpo.space.parameters import Categorical, Parameter
+from deephpo.space.values import is_number
 from deephpo.storage.run_directory import replacing
 from deephpo.storage.run_state import TrialEntry
 from deephpo.storage.tables import metric_names, printable
@@ -94,7 +94,7 @@ def _write_parameter(group: Any, parameter: Parameter, trials: Sequence[TrialEnt
 def _type_of(parameter: Parameter) -> str:
     """Return the type that holds every value that the parameter may take."""
     values = parameter.choices if isinstance(parameter, Categorical) else (parameter.low, parameter.high)
-    if not all(map(_is_number, values)):
+    if not all(map(is_number, values)):
         return _TEXT
     return _WHOLE if all(map(_is_whole, values)) else _REAL
 
@@ -136,11 +136,6 @@ def _free_name(group: Any, name: str) -> str:
 
 def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
-
-
-def _is_number(value: Any) -> bool:
-    """Return whether a float64 can hold the value, and NaN can still say that there is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_whole(value: Any) -> bool:

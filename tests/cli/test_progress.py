@@ -30,10 +30,10 @@ problem = Problem([Float("x", 0.0, 1.0)], run)
 """
 
 
-def shown_of(records, stream: io.StringIO | None = None) -> list[str]:
+def shown_of(records, stream: io.StringIO | None = None, log: Path | None = None) -> list[str]:
     """Return the lines that a batch log gets of these records."""
     stream = stream or io.StringIO()
-    progress, state = Progress(stream, 4, None), RunState()
+    progress, state = Progress(stream, 4, None, log), RunState()
     for record in records:
         state.apply(record)
         progress.note(record, state)
@@ -49,6 +49,14 @@ def test_each_new_best_is_one_line_and_nothing_else_is(run_records):
 def test_the_first_failure_is_told_and_the_others_are_counted(run_records):
     lines = shown_of(run_records("ValueError: no", "ValueError: no", "ValueError: no", 0.5))
     assert [line.split("  ")[1] for line in lines] == ["trial 0 failed: ValueError: no", "best 0.5"]
+
+
+def test_the_first_failure_says_where_its_traceback_is(run_records):
+    told = shown_of(run_records("ValueError: no", 0.5), log=Path("runs/one/log.txt"))
+    assert told[0] == "0:01  trial 0 failed: ValueError: no (traceback in runs/one/log.txt)"
+    untold = Ended(1.0, 1, Outcome(0, TrialState.FAILED, reason="loss is nan"))
+    told = shown_of([*run_records(None, finished=False), untold], log=Path("log.txt"))
+    assert told == ["0:01  trial 0 failed: loss is nan"]
 
 
 def test_a_lost_worker_is_told_at_once_without_its_detail(run_records):
@@ -68,8 +76,28 @@ def test_the_status_line_counts_what_a_person_asks_for(run_records):
     state = RunState(run_records(0.5, "ValueError: no", None, finished=False))
     state.now_s = 2.0
     assert status_line(state, 8, None) == (
-        "0:02  2/8 done  1 running  1 failed  best 0.5 (trial 0, worker 1)  60.0/min  busy 75 %  0:06 left"
+        "0:02  2/8 done  best 0.5 (trial 0)  1 failed  0:06 left  1 running  busy 75 %  60.0/min"
     )
+
+
+@pytest.mark.parametrize(
+    ("width", "end"),
+    [
+        (87, "60.0/min"),
+        (86, "busy 75 %"),
+        (79, "busy 75 %"),
+        (60, "0:06 left"),
+        (47, "1 failed"),
+        (9, "done"),
+    ],
+)
+def test_on_a_narrow_terminal_whole_fields_are_left_out_the_last_ones_first(width, end, run_records):
+    state = RunState(run_records(0.5, "ValueError: no", None, finished=False))
+    state.now_s = 2.0
+    line = status_line(state, 8, None, width)
+    assert line.endswith(end)
+    assert status_line(state, 8, None).startswith(line)
+    assert len(line) <= width or end == "done"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +121,7 @@ def test_the_log_has_a_line_for_each_trial_and_the_traceback_of_a_failure(run_re
     for record in [
         *run_records(0.5, "ValueError: no"),
         Ended(3.0, 1, Outcome(0, TrialState.PREEMPTED, reason="the time is up")),
+        Ended(3.0, 1, Outcome(0, TrialState.FAILED, reason="loss is nan")),
     ]:
         state.apply(record)
         watcher.note(record, state)
@@ -100,6 +129,7 @@ def test_the_log_has_a_line_for_each_trial_and_the_traceback_of_a_failure(run_re
     assert ("INFO", "worker 1 on node1 is ready") in told
     assert ("INFO", "trial 0 on worker 1 (node1) = 0.5  lr=0.0001 optimizer=adam") in told
     assert ("WARNING", "trial 1 failed on worker 2 (node2): ValueError: no\nTraceback ...") in told
+    assert ("WARNING", "trial 0 failed on worker 1 (node1): loss is nan") in told
     assert any("preempted: the time is up" in message for _, message in told)
 
 

@@ -97,7 +97,7 @@ def test_a_table_that_would_be_too_wide_says_what_it_lacks(declaration):
     trial = Trial(0, dict.fromkeys(names, 1 / 7))
     state = RunState(
         [
-            Begun(0.0, "0.1.0", about, {}),
+            Begun(0.0, "0.1.0", "head", "demo.py", about, {}),
             WorkerJoined(0.0, 1, "a"),
             Suggested(0.0, (trial,), False),
             Started(0.0, 0, 1),
