@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deephpo.errors import OptionError
+from deephpo.errors import OptionError, RunDirectoryError
+
+if TYPE_CHECKING:
+    from deephpo.storage.run_directory import RunDirectory
 
 DESCRIPTION = "Show how a run stands: counts, the best trials, the reasons of failures."
+
+SILENCE_S = 60.0
+"""A search that lives renews its journal's modification time more often than that."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.top < 1:
         raise OptionError(f"--top must be at least 1, not {arguments.top}.")
+    if arguments.run_dir.is_file():
+        raise RunDirectoryError(
+            f"{arguments.run_dir} is a file; name the run directory, such as {arguments.run_dir.parent}."
+        )
     directory = RunDirectory(arguments.run_dir)
     directory.require()
     state = RunState(read_journal(directory.journal))
@@ -36,6 +48,26 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(as_json(state, arguments.top)))
         return 0
     if state.finished is None:
-        print(f"Not finished; running at the last word: {len(state.running)}.")
+        print(_sign_of_life(directory, len(state.running)))
     print("\n".join(full_summary(state, arguments.top)))
     return 0
+
+
+def _sign_of_life(directory: RunDirectory, running: int) -> str:
+    """Return whether a run without an end goes on, as far as its journal's age can tell."""
+    silence_s = max(0.0, time.time() - directory.journal.stat().st_mtime)
+    trials = f"{running} trial{'' if running == 1 else 's'} running"
+    if silence_s <= SILENCE_S:
+        return f"Running: last heard of {_span(silence_s)} ago, {trials}."
+    return (
+        f"Not heard of for {_span(silence_s)}, {trials}: probably killed; "
+        f"`deephpo resume {directory.path}` goes on with it."
+    )
+
+
+def _span(seconds: float) -> str:
+    """Return a time span in the largest unit that fits it twice: 90 s, 5 min, 3 h, 2 d."""
+    units = ((86400, "d"), (3600, "h"), (60, "min"))
+    fitting = ((size, unit) for size, unit in units if seconds >= 2 * size)
+    size, unit = next(fitting, (1, "s"))
+    return f"{seconds // size:.0f} {unit}"

@@ -1,6 +1,9 @@
 """``deephpo status``: a run as its journal tells it, finished or not."""
 
 import json
+import os
+import re
+import time
 
 import pytest
 
@@ -34,8 +37,36 @@ def test_the_best_trials_come_first_and_failures_have_their_reasons(run_director
 
 def test_a_run_that_goes_on_says_so(run_directory, said):
     path = run_directory(0.5, None, finished=False)
-    assert said("status", path).startswith("Not finished; running at the last word: 1.\n")
+    assert re.match(r"Running: last heard of \d s ago, 1 trial running\.\n", said("status", path))
     assert json.loads(said("status", path, "--json"))["finished"] is None
+
+
+@pytest.mark.parametrize(
+    ("age_s", "told"),
+    [
+        (-30, "Running: last heard of 0 s ago, 0 trials running."),
+        (20, "Running: last heard of 20 s ago, 0 trials running."),
+        (90, "Not heard of for 90 s, 0 trials running: probably killed; "),
+        (400, "Not heard of for 6 min, 0 trials running: probably killed; "),
+        (3 * 3600, "Not heard of for 3 h, 0 trials running: probably killed; "),
+        (40 * 86400, "Not heard of for 40 d, 0 trials running: probably killed; "),
+    ],
+)
+def test_a_run_that_was_not_heard_of_for_long_was_probably_killed(age_s, told, run_directory, said):
+    path = run_directory(0.5, finished=False)
+    now = time.time()
+    os.utime(path / "journal.jsonl", (now, now - age_s - 0.5))
+    assert said("status", path).startswith(told)
+
+
+def test_a_run_that_is_over_needs_no_sign_of_life(run_directory, said):
+    assert said("status", run_directory(0.5)).startswith("1 trial in ")
+
+
+def test_a_file_is_no_run_directory_but_may_be_in_one(run_directory, refusal):
+    path = run_directory(0.5)
+    journal = path / "journal.jsonl"
+    assert f"{journal} is a file; name the run directory, such as {path}." in refusal("status", journal)
 
 
 @pytest.mark.parametrize(("top", "values"), [(1, [0.125]), (2, [0.125, 0.25]), (9, [0.125, 0.25, 0.5])])
