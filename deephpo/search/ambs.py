@@ -10,6 +10,7 @@ leaf statistics, not a refit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -19,8 +20,9 @@ from deephpo.acquisition import KAPPA, lower_confidence_bound
 from deephpo.search.designs import SobolSearch
 from deephpo.search.history import History
 from deephpo.search.untried import Untried
-from deephpo.space.encoding import Encoding, Rows
-from deephpo.surrogates.protocol import Posterior, Surrogate, Vector
+from deephpo.space.arrays import Rows, Vector, key
+from deephpo.space.encoding import Encoding
+from deephpo.surrogates.protocol import Posterior, Surrogate
 from deephpo.surrogates.targets import normal_scores
 
 Lie = Literal["believer", "min", "mean", "max", "naive"]
@@ -64,7 +66,7 @@ class AsynchronousModelBasedSearch:
         self._lie = lie
         self._initial = initial
         self._design = SobolSearch(encoding, rng.spawn(1)[0])
-        self._untried = Untried(encoding)
+        self._untried = Untried(encoding, rng.spawn(1)[0])
         self._generation: _Generation | None = None
         self._learnt = 0
 
@@ -79,11 +81,11 @@ class AsynchronousModelBasedSearch:
                 self._generation = self._renew(q - len(picked), history, picked)
             row = self._generation.pick(history.tried, taken)
             if row is None:
-                # All candidates were asked before: only a finite space that is nearly done gets here.
+                # All candidates were asked before: of what has no real number, nearly everything was.
                 picked.extend(self._last(q - len(picked), history, picked))
                 break
             picked.append(row)
-            taken.add(row.tobytes())
+            taken.add(key(row))
         return np.array(picked, dtype=np.float32).reshape(-1, self._encoding.d)
 
     def _renew(self, q: int, history: History, picked: list[Rows]) -> _Generation:
@@ -104,11 +106,10 @@ class AsynchronousModelBasedSearch:
         return np.concatenate(rows)
 
     def _last(self, q: int, history: History, picked: list[Rows]) -> list[Rows]:
-        done = {row.tobytes() for row in picked}
-        left = self._untried.remaining(q + len(picked), history)
-        if not len(left) and not self._encoding.finite:
-            left = self._untried.draw(q, history, lambda n: self._encoding.sample(n, self._rng))
-        return [row for row in left if row.tobytes() not in done][:q]
+        done = set(map(key, picked))
+        sample = partial(self._encoding.sample, rng=self._rng)
+        left = self._untried.draw(q + len(picked), history, sample)
+        return [row for row in left if key(row) not in done][:q]
 
 
 class _Generation:
@@ -145,8 +146,7 @@ class _Generation:
         while np.isfinite(bound[index := int(bound.argmin())]):
             self._barred[index] = bound[index] = np.inf
             row: Rows = self._candidates[index - self._first]
-            key = row.tobytes()
-            if key not in tried and key not in taken:
+            if key(row) not in tried and key(row) not in taken:
                 self._picks += 1
                 self._tell_lies(np.array([index]))
                 return row

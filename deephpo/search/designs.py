@@ -10,7 +10,8 @@ from scipy.stats.qmc import LatinHypercube, Sobol
 
 from deephpo.search.history import History
 from deephpo.search.untried import Untried
-from deephpo.space.encoding import Encoding, Rows
+from deephpo.space.arrays import Rows
+from deephpo.space.encoding import Encoding
 
 BLOCK = 64
 """Points are made in blocks of this size: a power of two for Sobol, the strata of one Latin hypercube."""
@@ -21,7 +22,7 @@ class SobolSearch:
 
     def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
         sampler = Sobol(encoding.d, scramble=True, rng=rng)
-        self._stream = _Stream(encoding, lambda: sampler.random(BLOCK))
+        self._stream = _Stream(encoding, rng, lambda: sampler.random(BLOCK))
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
@@ -33,7 +34,7 @@ class LatinHypercubeSearch:
 
     def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
         sampler = LatinHypercube(encoding.d, rng=rng)
-        self._stream = _Stream(encoding, lambda: sampler.random(BLOCK))
+        self._stream = _Stream(encoding, rng, lambda: sampler.random(BLOCK))
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
@@ -43,11 +44,13 @@ class LatinHypercubeSearch:
 class _Stream:
     """Hands out blocks of unit points row by row, without the forbidden and the already tried."""
 
-    def __init__(self, encoding: Encoding, block: Callable[[], NDArray[np.float64]]) -> None:
+    def __init__(
+        self, encoding: Encoding, rng: np.random.Generator, block: Callable[[], NDArray[np.float64]]
+    ) -> None:
         self._encoding = encoding
         self._block = block
         self._rows: Rows = np.empty((0, encoding.d), dtype=np.float32)
-        self._untried = Untried(encoding)
+        self._untried = Untried(encoding, rng.spawn(1)[0])
 
     def next(self, q: int, history: History) -> Rows:
         return self._untried.draw(q, history, self._draw)

@@ -1,14 +1,17 @@
-"""Grid search: every combination of at most ten values of each parameter, in lexicographic order."""
+"""Grid search: every combination of ten values of each number and all categories, in lexicographic order."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from deephpo.search.history import History
-from deephpo.space.encoding import Encoding, Rows
+from deephpo.space.arrays import Rows
+from deephpo.space.encoding import Encoding
 
 LEVELS = 10
-"""A parameter with more values than this is thinned out to so many, evenly spread, bounds included."""
+"""A number or ordinal with more values than this is thinned out to so many, evenly spread, bounds included.
+
+A categorical, whose values have no order, keeps all of them."""
 
 
 class GridSearch:

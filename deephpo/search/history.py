@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from deephpo.space.encoding import Rows, keys
+from deephpo.space.arrays import Rows, Vector, key
 
 
 class History:
@@ -34,7 +33,7 @@ class History:
         return self._rows[: self.n]
 
     @property
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> Vector:
         """What they were told to be worth, shape (n,)."""
         return self._values[: self.n]
 
@@ -47,7 +46,7 @@ class History:
     def asked(self, trial_id: int, row: Rows) -> None:
         """Note that a trial is out; row has the shape (d,)."""
         self.pending[trial_id] = row
-        self.tried.add(row.tobytes())
+        self.tried.add(key(row))
 
     def told(self, trial_id: int, value: float) -> None:
         """Replace a pending trial by its value; +inf if it failed."""
@@ -63,8 +62,8 @@ class History:
         """Return the rows that were never asked, each configuration once, in their order."""
         seen: set[bytes] = set()
         keep = []
-        for i, key in enumerate(keys(rows)):
-            if key not in self.tried and key not in seen:
-                seen.add(key)
+        for i, row in enumerate(map(key, rows)):
+            if row not in self.tried and row not in seen:
+                seen.add(row)
                 keep.append(i)
         return rows[keep]

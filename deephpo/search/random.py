@@ -6,7 +6,8 @@ import numpy as np
 
 from deephpo.search.history import History
 from deephpo.search.untried import Untried
-from deephpo.space.encoding import Encoding, Rows
+from deephpo.space.arrays import Rows
+from deephpo.space.encoding import Encoding
 
 
 class RandomSearch:
@@ -15,7 +16,7 @@ class RandomSearch:
     def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
         self._encoding = encoding
         self._rng = rng
-        self._untried = Untried(encoding)
+        self._untried = Untried(encoding, rng.spawn(1)[0])
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -11,7 +12,9 @@ import numpy as np
 
 from deephpo.problem import Direction
 from deephpo.search.history import History
-from deephpo.space.encoding import Encoding, Rows
+from deephpo.space.arrays import Rows, key
+from deephpo.space.encoding import Encoding
+from deephpo.space.values import is_number, plain
 from deephpo.trial import Config, Trial
 
 
@@ -72,7 +75,7 @@ class Search:
         same = [config for _, config in proposed] == [trial.config for trial in trials]
         if not same:
             for row, _ in proposed:
-                self._history.tried.discard(row.tobytes())
+                self._history.tried.discard(key(row))
             rows = self._encoding.encode([trial.config for trial in trials])
             proposed = [(row, trial.config) for row, trial in zip(rows, trials, strict=True)]
         for row, config in proposed:
@@ -80,13 +83,20 @@ class Search:
         return same
 
     def tell(self, trial: Trial, value: float) -> None:
-        """Take a trial's objective, in the user's direction; NaN or infinity counts as failed."""
-        if not math.isfinite(value):
-            self.fail(trial, f"its value is {value}")
+        """Take a trial's objective, in the user's direction; NaN or infinity counts as failed.
+
+        Raises TypeError for what is no trial or no number, and ValueError for a trial that is not pending.
+        """
+        number = plain(value)
+        if isinstance(number, bool) or not isinstance(number, numbers.Real):
+            raise TypeError(f"tell() takes a number, not {value!r}; without one, say fail(trial, reason).")
+        if not is_number(number):
+            self.fail(trial, f"its value is {number}")
             return
-        self._settle(trial, self._sign * float(value))
+        value = float(number)
+        self._settle(trial, self._sign * value)
         if self.best is None or self._sign * value < self._sign * (self.best.value or 0.0):
-            self.best = replace(self._asked[trial.id], value=float(value))
+            self.best = replace(self._asked[trial.id], value=value)
         del self._asked[trial.id]
 
     def fail(self, trial: Trial, reason: str) -> None:
@@ -98,6 +108,8 @@ class Search:
         del self._asked[trial.id]
 
     def _settle(self, trial: Trial, value: float) -> None:
+        if not isinstance(trial, Trial):
+            raise TypeError(f"tell() and fail() take a trial that ask() returned, not {trial!r}.")
         if trial.id not in self._asked:
             raise ValueError(f"Trial {trial.id} is not pending: it was told already, or never asked here.")
         self._history.told(trial.id, value)
@@ -108,7 +120,7 @@ class Search:
         while self._start and len(found) < q:
             config = self._start.pop(0)
             found += [(row, config) for row in self._history.new(self._encoding.encode([config]))]
-            self._history.tried.update(row.tobytes() for row, _ in found)
+            self._history.tried.update(key(row) for row, _ in found)
         missing = q - len(found)
         if missing:
             rows = self._strategy.propose(missing, self._history)

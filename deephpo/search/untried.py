@@ -7,28 +7,37 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from deephpo.search.history import History
-from deephpo.space.encoding import Encoding, Rows
+from deephpo.space.arrays import Rows, key
+from deephpo.space.encoding import INACTIVE, Encoding
 
 Draw = Callable[[int], Rows]
 """From a number n to n rows; repeats are possible."""
 
 _FUTILE = 128
-"""After so many drawn rows in succession, none of them new, what is left is counted through."""
+"""After so many drawn rows in succession, none of them new, what is left of a finite space is counted."""
+_FUTILE_ENDLESS = 4096
+"""So many in a space with real numbers, where a rare branch may hold all that is new."""
+_IDLE_PASSES = 256
+"""After so many passes in succession, none of which met an active real number, a space has no more."""
 
 
 class Untried:
-    """Finds configurations that the history does not hold, as long as there are any."""
+    """Finds configurations that the history does not hold, as long as there are any.
 
-    def __init__(self, encoding: Encoding) -> None:
+    rng draws the real numbers of what is counted through.
+    """
+
+    def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
         self._encoding = encoding
-        self._left: Iterator[Rows] | None = None
+        self._rng = rng
+        self._left = self._count()
         self._pool: Rows = np.empty((0, encoding.d), dtype=np.float32)
 
     def draw(self, q: int, history: History, draw: Draw) -> Rows:
         """Return q new rows from ``draw``; fewer only when nothing untried is left.  Shape (q, d)."""
         found: Rows = np.empty((0, self._encoding.d), dtype=np.float32)
-        futile = 0
-        while len(found) < q and futile < _FUTILE:
+        futile, most = 0, _FUTILE if self._encoding.finite else _FUTILE_ENDLESS
+        while len(found) < q and futile < most:
             # No more than are missing, or a design would lose its even spread with what is thrown away.
             rows = draw(max(q - len(found), futile))
             fresh = history.new(np.concatenate([found, rows]))
@@ -39,19 +48,30 @@ class Untried:
         return history.new(np.concatenate([found, self.remaining(q + len(found), history)]))[:q]
 
     def remaining(self, most: int, history: History) -> Rows:
-        """Return up to ``most`` new rows by counting through a finite space; shape (k, d).
+        """Return up to ``most`` new rows, all different, by counting through the space; shape (k, d).
 
-        In an infinite space there is always another draw, so nothing is counted and k is 0.
+        k is less than ``most`` only when nothing untried is left.
         """
-        if not self._encoding.finite:
-            return self._pool
-        if self._left is None:
-            self._left = self._encoding.grid()
-        pool = [history.new(self._pool)]
-        missing = most - len(pool[0])
-        while missing > 0 and (row := next(self._left, None)) is not None:
-            fresh = history.new(row)
-            pool.append(fresh)
-            missing -= len(fresh)
-        self._pool = np.concatenate(pool)
+        pool = list(history.new(self._pool))
+        pooled = set(map(key, pool))
+        while len(pool) < most and (row := next(self._left, None)) is not None:
+            if key(row) not in history.tried and key(row) not in pooled:
+                pool.append(row[0])
+                pooled.add(key(row))
+        self._pool = np.array(pool, dtype=np.float32).reshape(-1, self._encoding.d)
         return self._pool[:most]
+
+    def _count(self) -> Iterator[Rows]:
+        """Yield all rows of a finite space; of any other, pass by pass, each branch with new real numbers.
+
+        Where conditions and forbidden combinations keep every real number out, such a space is finite
+        after all, and this ends; so it does where they leave less than one in some hundred of them.
+        """
+        real = np.array([column.levels is None for column in self._encoding.columns])
+        idle, patience = 0, 1 if self._encoding.finite else _IDLE_PASSES
+        while idle < patience:
+            idle += 1
+            for row in self._encoding.grid(rng=self._rng):
+                if (row[0, real] != INACTIVE).any():
+                    idle = 0
+                yield row

@@ -40,7 +40,7 @@ class Column(Protocol):
         """Return the code of one value."""
 
     def axis(self, most: int | None) -> Codes:
-        """Return at most ``most`` codes, evenly spread, both ends included."""
+        """Return at most ``most`` codes, evenly spread, both ends included; all of them without an order."""
 
     def admits(self, clause: Clause, codes: Codes) -> NDArray[np.bool_]:
         """Return which codes fulfil the clause."""
@@ -147,7 +147,7 @@ class LevelColumn:
         return float(self._codes_of(np.array([level]))[0])
 
     def axis(self, most: int | None) -> Codes:
-        """Return all codes, or evenly spread ones, both ends included."""
+        """Return all codes, or, of an ordered parameter, evenly spread ones, both ends included."""
         if most is None or self._count <= most or not self._ordered:
             return self._codes_of(np.arange(self._count))
         return self._codes_of(np.unique(self._level_of(np.linspace(0.0, 1.0, most))))

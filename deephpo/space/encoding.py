@@ -2,24 +2,23 @@
 
 Letters: ``n`` rows, ``d`` parameters.  A row is canonical: every value that a parameter with finitely
 many levels can take has exactly one code, and an inactive parameter has the code ``INACTIVE``.  So two
-rows are the same configuration if and only if their bytes are the same (:func:`keys`).
+rows are the same configuration if and only if their bytes are the same (``arrays.key``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deephpo.errors import SpaceError
-from deephpo.space.columns import Column, column_of
+from deephpo.space.arrays import Rows
+from deephpo.space.columns import Codes, Column, column_of
 from deephpo.space.conditions import Conjunction
 from deephpo.space.space import Space
 from deephpo.trial import Config, Value
-
-Rows = NDArray[np.float32]
-"""Encoded configurations, shape (n, d)."""
 
 INACTIVE = np.float32(-1.0)
 """The code of a parameter that its condition switches off; trees part it from all others in one split."""
@@ -30,11 +29,11 @@ MUTATION_SCALES = (0.02, 0.1, 0.3)
 _HOPELESS = 4096
 """A space of which less than one in so many random configurations is allowed is refused."""
 _LARGEST_DRAW = 2**16
+_COUNTABLE = 2**16
+"""A finite space of at most so many combinations is counted through before it is said why it is refused."""
 
-
-def keys(rows: Rows) -> list[bytes]:
-    """Return one key for each row; equal keys are equal configurations."""
-    return [row.tobytes() for row in rows]
+Axis = Callable[[], list[tuple[float, Value]]]
+"""The codes of one parameter and their values, as often as they are asked for."""
 
 
 class Encoding:
@@ -58,10 +57,7 @@ class Encoding:
         missing, drawn = n, 0
         while missing or not found:
             if drawn > _HOPELESS * n:
-                raise SpaceError(
-                    f"Space: of {drawn} random configurations only {n - missing} are allowed; "
-                    "loosen the forbidden combinations, or express them with when=."
-                )
+                raise SpaceError(self._why_hopeless(drawn, n - missing))
             share = (n - missing + 1) / (drawn + 1)
             size = min(max(int(missing / share), 16), _LARGEST_DRAW)
             rows = self.from_unit(rng.random((size, self.d)))
@@ -69,6 +65,13 @@ class Encoding:
             missing -= len(found[-1])
             drawn += size
         return np.concatenate(found)
+
+    def _why_hopeless(self, drawn: int, allowed: int) -> str:
+        cure = "loosen the forbidden combinations, or express them with when=."
+        countable = self.finite and prod(column.levels or 1 for column in self.columns) <= _COUNTABLE
+        if countable and next(self.grid(), None) is None:
+            return f"Space: every configuration is forbidden; {cure}"
+        return f"Space: of {drawn} random configurations only {allowed} are allowed; {cure}"
 
     def from_unit(self, points: NDArray[np.float64]) -> Rows:
         """Return canonical rows for points of the unit cube, shape (n, d)."""
@@ -122,22 +125,18 @@ class Encoding:
                 rows[i, j] = self.columns[j].code(value)
         return rows
 
-    def grid(self, levels: int | None = None) -> Iterator[Rows]:
+    def grid(self, levels: int | None = None, rng: np.random.Generator | None = None) -> Iterator[Rows]:
         """Yield all configurations in lexicographic order, each one once, as rows of shape (1, d).
 
-        levels: at most so many values of each parameter, evenly spread, bounds included.  None means
-        all of them, which the space must be finite for.
+        levels: at most so many values of each parameter, evenly spread, bounds included; one without an
+        order keeps all of its values.  None means all of them; of a real number, which has no end of
+        them, rng then draws one, anew for each combination of those before it.
         """
-        axes = []
-        for j in self._order:
-            codes = self.columns[j].axis(levels)
-            axes.append(list(zip(codes.tolist(), self.columns[j].values(codes), strict=True)))
+        axes = [_axis(self.columns[j], levels, rng) for j in self._order]
         row = np.full((1, self.d), INACTIVE, dtype=np.float32)
         yield from self._walk(axes, row, {})
 
-    def _walk(
-        self, axes: list[list[tuple[float, Value]]], row: Rows, config: dict[str, Value]
-    ) -> Iterator[Rows]:
+    def _walk(self, axes: list[Axis], row: Rows, config: dict[str, Value]) -> Iterator[Rows]:
         """Yield all rows that agree with ``config``, whose parameters are the first ones in order."""
         place = self.d - len(axes)
         if not axes:
@@ -148,7 +147,7 @@ class Encoding:
         if not self.space.is_active(parameter, config):
             yield from self._walk(axes[1:], row, config)
             return
-        for code, value in axes[0]:
+        for code, value in axes[0]():
             row[0, j] = code
             chosen = {**config, parameter.name: value}
             if not self.space.is_forbidden(chosen):
@@ -171,3 +170,13 @@ class Encoding:
             j = self._index[clause.parameter]
             holds &= (rows[:, j] != INACTIVE) & self.columns[j].admits(clause, rows[:, j])
         return holds
+
+
+def _axis(column: Column, levels: int | None, rng: np.random.Generator | None) -> Axis:
+    def pairs(codes: Codes) -> list[tuple[float, Value]]:
+        return list(zip(codes.tolist(), column.values(codes), strict=True))
+
+    if levels is None and column.levels is None and rng is not None:
+        return lambda: pairs(column.snap(rng.random(1)))
+    fixed = pairs(column.axis(levels))
+    return lambda: fixed

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
-from deephpo.surrogates.protocol import Rows, Vector
+from deephpo.space.arrays import Rows, Vector
 
 Kind = Literal["forest", "extra-trees"]
 

@@ -10,10 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.float32]
-"""Encoded configurations, shape (n, d)."""
-
-Vector = NDArray[np.float64]
+from deephpo.space.arrays import Rows, Vector
 
 
 class Posterior(Protocol):

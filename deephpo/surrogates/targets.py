@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
-Vector = NDArray[np.float64]
+from deephpo.space.arrays import Vector
 
 
 def normal_scores(values: Vector) -> Vector:

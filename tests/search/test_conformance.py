@@ -169,6 +169,19 @@ class TestEveryStrategy:
         assert sorted(configs, key=str) == sorted(ALL_OF_FINITE, key=str)
 
 
+@pytest.mark.parametrize("choices", [list(range(60)), [f"c{i}" for i in range(60)]], ids=["ints", "texts"])
+@pytest.mark.parametrize("q", [1, 7])
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name != "grid"])
+def test_an_infinite_space_is_never_exhausted(name, q, choices):
+    space = Space([Categorical("c", choices), Float("x", 0, 1, when={"c": choices[:1]})])
+    search, trials = create_search(name, space, seed=3), []
+    while len(trials) < 105:
+        trials += search.ask(q)
+        assert not search.exhausted
+        search.tell(trials[-1], trials[-1].config.get("x", 0.5))
+    assert distinct(trials) == 105
+
+
 @pytest.mark.parametrize("name", [name for name in SEARCHES if name != "grid"])
 def test_another_seed_is_another_search(name):
     assert (

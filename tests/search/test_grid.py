@@ -18,6 +18,11 @@ def test_a_parameter_with_many_values_is_thinned_to_ten_with_both_bounds():
     assert (xs[0], xs[-1]) == (-1, 1)
 
 
+def test_a_categorical_keeps_all_of_its_values_whatever_their_number():
+    values = [config["c"] for config in configs(Space([Categorical("c", list(range(30)))]), 100)]
+    assert values == list(range(30))
+
+
 def test_the_end_of_the_grid_is_the_end_of_the_search():
     search = create_search("grid", Space([Float("x", 0, 1)]))
     assert len(search.ask(10)) == 10

@@ -1,5 +1,7 @@
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from deephpo.search.create import create_search
@@ -80,3 +82,31 @@ def test_repeated_starting_points_are_asked_once_and_all_of_them_come_first():
     search = create_search("random", SPACE, start=[a, a, b])
     assert [search.ask()[0].config for _ in range(2)] == [a, b]
     assert search.ask()[0].config not in (a, b)
+
+
+@pytest.mark.parametrize("value", ["abc", None, [1.0], True])
+def test_a_value_that_is_no_number_is_refused_with_the_cure(search, value):
+    (trial,) = search.ask()
+    with pytest.raises(TypeError, match=r"tell\(\) takes a number, not .*; without one, say fail\(trial"):
+        search.tell(trial, value)
+    search.tell(trial, 1.0)
+    assert search.best.id == trial.id
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.array(0.5), Fraction(1, 2)])
+def test_a_number_of_any_kind_becomes_a_float(search, value):
+    search.tell(search.ask()[0], value)
+    assert (search.best.value, type(search.best.value)) == (0.5, float)
+
+
+def test_a_whole_number_beyond_all_floats_is_a_failure(search):
+    search.tell(search.ask()[0], 10**400)
+    assert search.best is None
+
+
+def test_what_is_no_trial_is_refused(search):
+    search.ask()
+    with pytest.raises(TypeError, match="take a trial that"):
+        search.tell(0, 1.0)
+    with pytest.raises(TypeError, match="take a trial that"):
+        search.fail(0, "it crashed")

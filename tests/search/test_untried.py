@@ -3,7 +3,8 @@ import pytest
 
 from deephpo.search.history import History
 from deephpo.search.untried import Untried
-from deephpo.space.encoding import keys
+from deephpo.space.arrays import key
+from deephpo.space.conditions import Between
 from deephpo.space.parameters import Categorical, Float, Integer
 from deephpo.space.space import Space
 
@@ -14,6 +15,14 @@ INFINITE = Space([Float("x", 0, 1)]).encoding()
 def ask(history, rows):
     for row in rows:
         history.asked(len(history.tried), row)
+
+
+def keys(rows):
+    return list(map(key, rows))
+
+
+def untried_of(encoding):
+    return Untried(encoding, np.random.default_rng(1))
 
 
 def always(row):
@@ -27,7 +36,7 @@ def history():
 
 def test_a_good_draw_is_taken_in_its_order(history):
     rows = np.concatenate(list(FINITE.grid()))
-    assert (Untried(FINITE).draw(5, history, lambda n: rows[:n]) == rows[:5]).all()
+    assert (untried_of(FINITE).draw(5, history, lambda n: rows[:n]) == rows[:5]).all()
 
 
 @pytest.mark.parametrize("q", [1, 3, 40])
@@ -39,7 +48,7 @@ def test_no_more_is_drawn_than_is_used_while_draws_are_new(q):
         drawn.extend([[next(stream)] for _ in range(n)])
         return np.array(drawn[-n:], dtype=np.float32)
 
-    history, untried = History(1), Untried(INFINITE)
+    history, untried = History(1), untried_of(INFINITE)
     for _ in range(3):
         ask(history, untried.draw(q, history, draw))
     assert len(drawn) == len(history.tried) == 3 * q
@@ -47,12 +56,12 @@ def test_no_more_is_drawn_than_is_used_while_draws_are_new(q):
 
 def test_what_no_draw_finds_is_counted_out(history):
     row = FINITE.sample(1, np.random.default_rng(0))
-    rows = Untried(FINITE).draw(20, history, always(row))
+    rows = untried_of(FINITE).draw(20, history, always(row))
     assert len(set(keys(rows))) == 20
 
 
 def test_there_are_fewer_only_when_nothing_untried_is_left(history):
-    untried, row = Untried(FINITE), FINITE.sample(1, np.random.default_rng(0))
+    untried, row = untried_of(FINITE), FINITE.sample(1, np.random.default_rng(0))
     found = []
     for expected in (7, 7, 6, 0):
         rows = untried.draw(7, history, always(row))
@@ -63,7 +72,7 @@ def test_there_are_fewer_only_when_nothing_untried_is_left(history):
 
 
 def test_what_was_counted_but_not_asked_is_found_again(history):
-    untried = Untried(FINITE)
+    untried = untried_of(FINITE)
     first = untried.remaining(6, history)
     ask(history, first[:2])
     again = untried.remaining(20, history)
@@ -71,5 +80,41 @@ def test_what_was_counted_but_not_asked_is_found_again(history):
     assert (again[:4] == first[2:]).all()
 
 
-def test_an_infinite_space_is_not_counted():
-    assert len(Untried(INFINITE).remaining(5, History(1))) == 0
+RARE = Space(
+    [
+        Categorical("a", list(range(40))),
+        Categorical("b", list(range(40)), when={"a": 7}),
+        Float("x", 0, 1, when={"b": 3}),
+    ]
+).encoding()
+"""79 configurations without a real number, and one branch with it, of which a draw finds one in 1,600."""
+
+
+@pytest.mark.parametrize("q", [1, 200])
+def test_an_infinite_space_never_ends_even_if_no_draw_is_new(q):
+    row, history, untried = RARE.encode([{"a": 0}]), History(RARE.d), untried_of(RARE)
+    for _ in range(200 // q):
+        rows = untried.draw(q, history, always(row))
+        assert len(set(keys(rows))) == q
+        ask(history, rows)
+    configs = RARE.decode(np.array([np.frombuffer(row, dtype=np.float32) for row in history.tried]))
+    assert all(RARE.space.complete(config) == config for config in configs)
+    assert sum("x" not in config for config in configs) == 78
+    assert len({config["x"] for config in configs if "x" in config}) == 122
+
+
+def test_what_is_left_of_an_infinite_space_has_other_real_numbers_each_time():
+    history, untried = History(RARE.d), untried_of(RARE)
+    found = []
+    for _ in range(3):
+        rows = untried.remaining(90, history)
+        ask(history, rows)
+        found += keys(rows)
+    assert len(set(found)) == 270
+
+
+@pytest.mark.parametrize("forbidden", [{"a": 1}, {"x": Between(0, 1)}])
+def test_a_space_whose_real_numbers_are_all_forbidden_ends(forbidden):
+    space = Space([Categorical("a", [0, 1, 2]), Float("x", 0, 1, when={"a": 1})], forbidden=[forbidden])
+    rows = untried_of(space.encoding()).remaining(5, History(2))
+    assert space.encoding().decode(rows) == [{"a": 0}, {"a": 2}]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from deephpo.errors import SpaceError
+from deephpo.space.arrays import key
 from deephpo.space.conditions import Between
-from deephpo.space.encoding import INACTIVE, keys
+from deephpo.space.encoding import INACTIVE
 from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
 from deephpo.space.space import Space
 
@@ -31,6 +32,10 @@ FINITE = Space(
     ],
     forbidden=[{"kind": "line", "size": 4}, {"flag": True, "kind": "forest"}],
 )
+
+
+def keys(rows):
+    return list(map(key, rows))
 
 
 def configurations_of(space):
@@ -150,6 +155,27 @@ def test_a_space_of_which_nothing_is_allowed_is_refused():
     space = Space([Categorical("a", [0, 1]), Float("x", 0, 1)], forbidden=[{"a": [0, 1]}])
     with pytest.raises(SpaceError, match="only 0 are allowed; loosen the forbidden combinations"):
         space.encoding()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Space([Categorical("a", [0, 1])], forbidden=[{"a": [0, 1]}]),
+        Space([Integer("n", 0, 9), Integer("m", 0, 9)], forbidden=[{"n": Between(0, 4)}, {"n": Between(5)}]),
+    ],
+    ids=["one", "two"],
+)
+def test_that_every_configuration_is_forbidden_is_said_where_they_can_be_counted(space):
+    with pytest.raises(SpaceError, match="Space: every configuration is forbidden; loosen"):
+        space.encoding()
+
+
+def test_the_grid_draws_real_numbers_anew_for_each_combination_before_them():
+    space = Space([Integer("n", 1, 20), Float("x", 0, 1, when={"n": Between(11)})])
+    configs = [space.encoding().decode(row)[0] for row in space.encoding().grid(rng=RNG(0))]
+    assert [config["n"] for config in configs] == list(range(1, 21))
+    assert len({config["x"] for config in configs if "x" in config}) == 10
+    assert all(space.complete(config) == config for config in configs)
 
 
 def test_many_rows_can_be_drawn_where_little_is_allowed():
