@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -102,6 +104,7 @@ def _search(
         exit_code = _run(
             session, driver, [publisher, LogWatcher(), progress], workers, lease_s, button.connect
         )
+        _log_overhead(session)
         publisher.publish(session.state)
         _show_end(session, directory, exit_code)
     return exit_code
@@ -126,6 +129,14 @@ def _run(
     except JournalFullError as error:
         _print(f"\nThe search stops: {error}. What was recorded is safe; make room, then resume it.")
         return CAN_BE_RESUMED
+
+
+def _log_overhead(session: Session) -> None:
+    """Log what the search itself cost, start-up included."""
+    used_s, trials = time.process_time(), max(1, session.state.done - session.backlog.settled)
+    logging.getLogger("deephpo").info(
+        "the master used %.2f CPU seconds, %.2f ms a trial", used_s, 1000 * used_s / trials
+    )
 
 
 def headline(session: Session, place: str, directory: RunDirectory) -> str:
