@@ -42,9 +42,12 @@ class MissingPackageError(UserError):
     """An optional package is needed and not installed."""
 
     def __init__(self, package: str, purpose: str, extra: str) -> None:
-        super().__init__(
-            f"{purpose} needs {package}, which is not installed: pip install 'deephpo[{extra}]'."
-        )
+        super().__init__(f"{purpose} needs {package}, which is not installed: {how_to_install(extra)}.")
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that installs an extra; which one is right depends on where deephpo came from."""
+    return f"pip install 'deephpo[{extra}]', or in a clone pip install '.[{extra}]'"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

