@@ -1,14 +1,24 @@
-"""``deephpo check``: everything about a problem that can be refused, without running it."""
+"""``deephpo check``: what can be wrong with a problem before ``run()`` is called."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from deephpo.space.conditions import Allowed, Between
+from deephpo.space.conditions import Allowed, Between, Conjunction
 from deephpo.space.parameters import Categorical, Parameter
 
-DESCRIPTION = """Load PROBLEM in a child process, as a search would, and check its space, conditions, starting
-points and the signature of run(); then show what a search would see. Nothing is trained or written."""
+if TYPE_CHECKING:
+    from deephpo.problem import Declaration
+    from deephpo.space.space import Space
+
+DESCRIPTION = """Find what can be wrong before run() is called: load PROBLEM in a child process, as a search
+would, check its space, conditions, starting points and the signature of run(), and show what a search would
+see. Nothing is trained or written."""
+
+_WIDTH = 60
+"""Choices that take more characters than this are not all shown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,39 +30,65 @@ def run(arguments: argparse.Namespace) -> int:
     """Check, and print what was found; returns the exit code."""
     import numpy as np
 
-    from deephpo.report.summary import configuration_line, table
+    from deephpo.report.summary import configuration_line
     from deephpo.worker.description import describe
 
     declaration = describe(arguments.problem)
-    encoding = declaration.space.encoding()
+    space, encoding = declaration.space, declaration.space.encoding()
+    samples = encoding.decode(encoding.sample(3, np.random.default_rng(0)))
     print(f"{declaration.name}: {declaration.direction} {declaration.objective}")
     if declaration.fidelity is not None:
         print(f"reports against {declaration.fidelity.name}, up to {declaration.fidelity.high}")
-    rows = [_describe(p) for p in declaration.space.parameters]
     print()
-    print("\n".join(table(("parameter", "kind", "values", "active when"), rows, [False] * 4)))
-    if declaration.space.forbidden:
-        print(f"\n{len(declaration.space.forbidden)} forbidden combinations")
-    for place, config in enumerate(declaration.start):
-        print(f"\nstarting point {place}: {configuration_line(config)}")
-    print("\nthree random configurations:")
-    for config in encoding.decode(encoding.sample(3, np.random.default_rng(0))):
-        print(f"  {configuration_line(config)}")
+    print("\n".join(_parameters(space)))
+    _list("never tried together", [_conjunction(conjunction) for conjunction in space.forbidden])
+    _list("tried first", _starting_points(declaration))
+    _list("three random configurations", [configuration_line(config) for config in samples])
     print("\nThe problem can be searched.")
     return 0
 
 
-def _describe(parameter: Parameter) -> tuple[str, str, str, str]:
-    when = " or ".join(
-        " and ".join(f"{clause.parameter} {_allowed(clause.allowed)}" for clause in conjunction)
-        for conjunction in parameter.alternatives
-    )
-    return parameter.name, type(parameter).__name__, _values(parameter), when
+def _list(title: str, lines: Sequence[str]) -> None:
+    if lines:
+        print(f"\n{title}:")
+        print("\n".join(f"  {line}" for line in lines))
+
+
+def _parameters(space: Space) -> list[str]:
+    from deephpo.report.summary import figure, table
+
+    rows = [
+        (
+            p.name,
+            type(p).__name__,
+            _values(p),
+            figure(space.defaults[p.name]) if p.name in space.defaults else "-",
+            " or ".join(map(_conjunction, p.alternatives)),
+        )
+        for p in space.parameters
+    ]
+    return table(("parameter", "kind", "values", "default", "active when"), rows, [False] * 5)
+
+
+def _starting_points(declaration: Declaration) -> list[str]:
+    """Return the starting points with their names: the default configuration, then those of the user."""
+    from deephpo.report.summary import configuration_line
+
+    # The problem puts the default configuration, if there is one, before the user's.
+    default = declaration.space.default_config()
+    names = [] if default is None else ["the defaults"]
+    names += [f"start[{place}]" for place in range(len(declaration.start))]
+    return [f"{name}: {configuration_line(c)}" for name, c in zip(names, declaration.start, strict=False)]
+
+
+def _conjunction(conjunction: Conjunction) -> str:
+    return " and ".join(f"{clause.parameter} {_allowed(clause.allowed)}" for clause in conjunction)
 
 
 def _values(parameter: Parameter) -> str:
     if isinstance(parameter, Categorical):
-        return ", ".join(str(choice) for choice in parameter.choices)
+        text = ", ".join(str(choice) for choice in parameter.choices)
+        return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}... ({len(parameter.choices)} choices)"
     text = f"{parameter.low:g} to {parameter.high:g}"
     text += f", step {parameter.step:g}" if parameter.step is not None else ""
     return text + (", log" if parameter.log else "")

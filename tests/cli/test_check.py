@@ -1,4 +1,6 @@
-"""``deephpo check``: everything about a problem is shown or refused, and nothing is run."""
+"""``deephpo check``: what a search would see is shown or refused, and nothing is run."""
+
+import re
 
 import pytest
 
@@ -15,7 +17,7 @@ problem = Problem(
         Categorical("optimizer", ["sgd", "adam"], default="adam"),
         Float("momentum", 0.0, 0.99, step=0.01, when={{"optimizer": "sgd"}}, default=0.9),
         Integer("width", 4, 64, default=8, when={{"lr": Between(1e-4, 1e-2)}}),
-    ]),
+    ], forbidden=[{{"optimizer": "sgd", "width": [4, 5]}}, {{"momentum": 0.5}}]),
     run,
     objective="error",
     direction="maximize",
@@ -34,11 +36,33 @@ def test_a_check_shows_what_a_search_would_see(problem_file, tmp_path, said):
         "0 to 0.99, step 0.01",
         "optimizer = sgd",
         "lr from 0.0001 to 0.01",
-        "starting point 0: lr=0.001 optimizer=adam width=8",
-        "starting point 1: lr=0.001 optimizer=sgd momentum=0.9 width=8",
+        "never tried together:\n  optimizer = sgd and width in 4, 5\n  momentum = 0.5\n",
+        "the defaults: lr=0.001 optimizer=adam width=8",
+        "start[0]: lr=0.001 optimizer=sgd momentum=0.9 width=8",
     ):
         assert expected in shown
     assert shown.endswith("The problem can be searched.\n")
+
+
+def test_each_default_stands_beside_its_parameter(problem_file, said):
+    source = """
+        from deephpo import Categorical, Float, Problem
+
+        space = [
+            Float("x", 0.0, 1.0, default=0.25),
+            Float("y", 0.0, 1.0),
+            Categorical("many", [f"choice {k}" for k in range(5000)]),
+            Categorical("none", [None, "a"], default=None),
+        ]
+        problem = Problem(space, lambda config: 0.0, start=[{"x": 1.0, "y": 0.5, "many": "choice 7"}])
+    """
+    shown = said("check", problem_file(source))
+    columns = [re.split(r"  +", line.strip()) for line in shown.splitlines()]
+    rows = {cells[0]: cells for cells in columns}
+    assert [rows[name][3] for name in ("x", "y", "none")] == ["0.25", "-", "None"]
+    assert rows["many"][2].endswith("... (5000 choices)")
+    assert "  start[0]: x=1 y=0.5 many=choice 7 none=None\n" in shown
+    assert max(map(len, shown.splitlines())) < 130
 
 
 def test_a_check_runs_nothing_and_writes_nothing(problem_file, tmp_path, said, monkeypatch):
