@@ -36,6 +36,8 @@ class SearchOptions:
     """None: as the problem says."""
     trial_memory_bytes: int | None
     """None: as the problem says."""
+    warm_start: Path | None
+    """A run directory or a results.csv whose observations the search begins with."""
     origins: dict[str, str]
     """Where each value came from: "command line", "default" or "drawn"."""
 
@@ -51,6 +53,7 @@ class SearchOptions:
             "retries": self.retries,
             "trial_timeout_s": self.trial_timeout_s,
             "trial_memory_bytes": self.trial_memory_bytes,
+            "warm_start": None if self.warm_start is None else str(self.warm_start),
         }
         return {name: {"value": v, "origin": self.origins[name]} for name, v in values.items()}
 
@@ -60,7 +63,14 @@ class SearchOptions:
         values = {name: entry["value"] for name, entry in record.items()}
         strategy = {name: values.pop(name) for name in AMBS_OPTIONS if name in values}
         origins = {name: entry["origin"] for name, entry in record.items()}
-        return cls(**values, strategy=strategy, run_dir=None, origins=origins)
+        warm_start = values.pop("warm_start")
+        return cls(
+            **values,
+            strategy=strategy,
+            run_dir=None,
+            warm_start=None if warm_start is None else Path(warm_start),
+            origins=origins,
+        )
 
 
 _STRATEGY_DEFAULTS: dict[str, Any] = {"surrogate": "forest", "kappa": 1.96, "lie": "believer", "initial": 10}
@@ -81,6 +91,12 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
         "--initial", type=int, metavar="N", help="ambs: successes before the model (default: 10)"
     )
     search.add_argument("--seed", type=int, help="makes the search repeatable (default: drawn, and recorded)")
+    search.add_argument(
+        "--warm-start",
+        type=Path,
+        metavar="RUN",
+        help="begin with the results of a run directory or results.csv",
+    )
     end = parser.add_argument_group("the end, whichever comes first")
     end.add_argument(
         "--trials", type=int, metavar="N", help="so many trials (default: 100 without a time limit)"
@@ -121,7 +137,7 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
     if given.get("retries", 0) < 0:
         raise OptionError(f"--retries must be at least 0, not {given['retries']}.")
     origins |= {name: "default" if value is None else "command line" for name, value in limits.items()}
-    origins["retries"] = "default"
+    origins |= dict.fromkeys(("retries", "warm_start"), "default")
     origins |= {"seed": "command line" if "seed" in given else "drawn"}
     origins |= {name: "command line" for name in origins if name in given}
     seed = given.get("seed", secrets.randbits(31))
@@ -136,6 +152,7 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
         time_limit_s=time_limit_s,
         trial_timeout_s=timeout_s,
         trial_memory_bytes=memory_bytes,
+        warm_start=given.get("warm_start"),
         origins=origins,
     )
 

@@ -19,7 +19,7 @@ from deephpo.engine.backlog import Backlog, backlog_of
 from deephpo.engine.coordinator import Coordinator, Terms
 from deephpo.engine.deadline import Deadline, notice_s
 from deephpo.engine.loop import Driver, SearchLoop
-from deephpo.engine.replay import replay
+from deephpo.engine.replay import learn, replay
 from deephpo.engine.suggester import Suggester
 from deephpo.errors import OptionError, RunDirectoryError
 from deephpo.problem import Declaration
@@ -27,9 +27,10 @@ from deephpo.search.create import create_search
 from deephpo.search.search import Search
 from deephpo.storage.changes import changes_between
 from deephpo.storage.journal import Journal, read_journal
+from deephpo.storage.observations import read_observations
 from deephpo.storage.ownership import claim
 from deephpo.storage.recorder import RunRecorder, Watcher
-from deephpo.storage.records import Begun, Resumed
+from deephpo.storage.records import Begun, Learned, Resumed
 from deephpo.storage.run_directory import RunDirectory, replacing
 from deephpo.storage.run_state import RunState
 from deephpo.worker.description import describe
@@ -67,6 +68,8 @@ class Session:
     """Whether the search runs on the clock on the wall, by which a batch job ends."""
     state: RunState = field(default_factory=RunState)
     backlog: Backlog = field(default_factory=Backlog)
+    learned: Learned | None = None
+    """What the search was told before its first trial."""
 
     @property
     def began_s(self) -> float:
@@ -124,7 +127,7 @@ class Session:
         loop = SearchLoop(coordinator, suggester, driver, recorder, self.began_s)
         listen(loop.request_stop)
         try:
-            recorder.write([self.opening])
+            recorder.write([self.opening] if self.learned is None else [self.opening, self.learned])
             return loop.run()
         finally:
             driver.close()
@@ -138,6 +141,7 @@ def begin(target: str, options: SearchOptions, run_dir: Path | None, keep: bool 
     """
     declaration = describe(target)
     search = _search(declaration, options)
+    learned = None if options.warm_start is None else _learn(search, declaration, options.warm_start)
     seconds_left()
     directory = RunDirectory(run_dir or default_directory(declaration)) if keep else None
     if directory is not None:
@@ -148,7 +152,7 @@ def begin(target: str, options: SearchOptions, run_dir: Path | None, keep: bool 
     opening = Begun(
         0.0, __version__, platform.node(), _lasting(target), declaration.to_dict(), options.to_dict()
     )
-    return Session(target, options, declaration, search, journal, directory, opening)
+    return Session(target, options, declaration, search, journal, directory, opening, learned=learned)
 
 
 def resume(
@@ -196,6 +200,18 @@ def resume(
     )
 
 
+def _learn(search: Search, declaration: Declaration, source: Path) -> Learned:
+    """Tell a new search what an earlier run observed."""
+    observations, left_out = read_observations(source, declaration)
+    if not observations:
+        raise OptionError(f"--warm-start: {source} holds no observation that fits this problem's space.")
+    learned = Learned(0.0, str(source), observations)
+    learn(search, learned)
+    rest = f"; {left_out} do not fit the space" if left_out else ""
+    _say(f"warm start with {len(observations)} observations from {source}{rest}")
+    return learned
+
+
 def _search(declaration: Declaration, options: SearchOptions) -> Search:
     return create_search(
         options.search,
@@ -228,7 +244,7 @@ def _lasting(target: str) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(line, file=sys.stderr, flush=True)  # stdout may be a single JSON object
 
 
 def default_directory(declaration: Declaration) -> Path:

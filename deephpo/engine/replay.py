@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deephpo.search.search import Search
-from deephpo.storage.records import Asked, Ended, Record, Resumed, Suggested
+from deephpo.storage.records import Asked, Ended, Learned, Record, Resumed, Suggested
 from deephpo.trial import Trial, TrialState
 
 
@@ -21,6 +21,9 @@ def replay(search: Search, records: Sequence[Record]) -> int | None:
     """
     trials: dict[int, Trial] = {}
     differs: int | None = None
+    for record in records:
+        if isinstance(record, Learned):
+            learn(search, record)
     for asked, record in _answered(records):
         if isinstance(record, Suggested):
             same = search.replay(asked, record.trials)
@@ -34,6 +37,12 @@ def replay(search: Search, records: Sequence[Record]) -> int | None:
             else:
                 search.fail(trial, outcome.reason)
     return differs
+
+
+def learn(search: Search, record: Learned) -> None:
+    """Tell a search that has not been asked yet what an earlier run observed."""
+    for observation in record.observations:
+        search.learn(observation.config, observation.value)
 
 
 def _answered(records: Sequence[Record]) -> list[tuple[int, Record]]:

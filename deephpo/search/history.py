@@ -58,6 +58,11 @@ class History:
         self.n += 1
         self.succeeded += math.isfinite(value)
 
+    def learnt(self, row: Rows, value: float) -> None:
+        """Take an observation that was never asked here; row has the shape (d,)."""
+        self.asked(-1, row)
+        self.told(-1, value)
+
     def new(self, rows: Rows) -> Rows:
         """Return the rows that were never asked, each configuration once, in their order."""
         seen: set[bytes] = set()

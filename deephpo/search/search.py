@@ -107,6 +107,14 @@ class Search:
         self._settle(trial, math.inf)
         del self._asked[trial.id]
 
+    def learn(self, config: Config, value: float | None) -> None:
+        """Take an observation from elsewhere, which the model knows from now on and no ask repeats.
+
+        config: complete, as ``Space.complete`` returns it.  value: None if it failed.
+        """
+        for row in self._history.new(self._encoding.encode([config])):
+            self._history.learnt(row, math.inf if value is None else self._sign * value)
+
     def _settle(self, trial: Trial, value: float) -> None:
         if not isinstance(trial, Trial):
             raise TypeError(f"tell() and fail() take a trial that ask() returned, not {trial!r}.")

@@ -49,7 +49,7 @@ def _compare(old: Parameter, new: Parameter, harmless: list[str], harmful: list[
     if old.alternatives != new.alternatives:
         harmful.append(f"{old.name!r} is active under another condition")
     if old.default != new.default:
-        harmless.append(f"the default of {old.name!r} was {old.default!r} and is {new.default!r}")
+        harmless.append(f"the default of {old.name!r} changed")
     if isinstance(old, Categorical) or isinstance(new, Categorical):
         if isinstance(old, Categorical) and isinstance(new, Categorical) and old.choices != new.choices:
             harmful.append(f"{old.name!r} has other choices")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
-from deephpo.trial import Outcome, Report, Trial, TrialState
+from deephpo.trial import Config, Outcome, Report, Trial, TrialState
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,24 @@ class Resumed:
     host: str
     declaration: Mapping[str, Any]
     options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A configuration that was evaluated elsewhere."""
+
+    config: Config
+    value: float | None
+    """Its objective in the user's own direction; None if it failed."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The search was told observations of an earlier run before its first trial."""
+
+    time_s: float
+    source: str
+    observations: tuple[Observation, ...]
 
 
 @dataclass(frozen=True)
@@ -121,6 +139,7 @@ class Finished:
 Record = (
     Begun
     | Resumed
+    | Learned
     | WorkerJoined
     | WorkerLost
     | Asked
@@ -133,7 +152,9 @@ Record = (
 )
 
 _KINDS: dict[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}
-_NAMES = {kind: [f.name for f in fields(kind)] for kind in (*_KINDS.values(), Trial, Report, Outcome)}
+_NAMES = {
+    kind: [f.name for f in fields(kind)] for kind in (*_KINDS.values(), Trial, Report, Outcome, Observation)
+}
 
 
 def to_dict(record: Record) -> dict[str, Any]:
@@ -147,6 +168,8 @@ def from_dict(line: Mapping[str, Any]) -> Record:
     kind = _KINDS[values.pop("kind")]
     if kind is Suggested:
         values["trials"] = tuple(Trial(**trial) for trial in values["trials"])
+    elif kind is Learned:
+        values["observations"] = tuple(Observation(**entry) for entry in values["observations"])
     elif kind is Reported:
         report = values["report"]
         values["report"] = Report(**{**report, "metrics": _numbers(report["metrics"])})

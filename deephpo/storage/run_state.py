@@ -14,6 +14,7 @@ from deephpo.storage.records import (
     Ended,
     Finished,
     Ignored,
+    Learned,
     Record,
     Reported,
     Resumed,
@@ -104,7 +105,7 @@ class RunState:
                 self._take_over(record)
             case Finished():
                 self.finished = record
-            case Asked() | Ignored():
+            case Asked() | Ignored() | Learned():
                 pass
 
     def _take_over(self, record: Resumed) -> None:

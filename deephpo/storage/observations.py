@@ -1,0 +1,108 @@
+"""Observations of an earlier run, for a search that begins where it ended: ``--warm-start``."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from deephpo.errors import OptionError, SpaceError
+from deephpo.problem import Declaration
+from deephpo.space.parameters import NO_DEFAULT, Categorical, Parameter
+from deephpo.space.space import Space
+from deephpo.storage.journal import read_journal
+from deephpo.storage.records import Observation
+from deephpo.storage.run_directory import RunDirectory
+from deephpo.storage.run_state import RunState
+from deephpo.trial import TrialState, Value
+
+
+def read_observations(path: Path, declaration: Declaration) -> tuple[tuple[Observation, ...], int]:
+    """Return what a run directory or a ``results.csv`` knows of this problem, and how much was left out.
+
+    Taken over are the parameters that both spaces share; what is missing is at its default, or drawn.  An
+    observation that does not fit the space is left out.  Raises OptionError if nothing can be read there, or
+    if it is about another objective.
+    """
+    if path.is_dir():
+        found = list(_from_journal(path, declaration))
+    elif path.is_file():
+        found = list(_from_table(path, declaration.space))
+    else:
+        raise OptionError(f"--warm-start: {path} is neither a run directory nor a results.csv.")
+    rng = random.Random(0)  # the same gaps are filled with the same values at every reading
+    fitting = [
+        Observation(config, value)
+        for known, value in found
+        if (config := _completed(declaration.space, known, rng)) is not None
+    ]
+    return tuple(fitting), len(found) - len(fitting)
+
+
+def _from_journal(path: Path, declaration: Declaration) -> Iterator[tuple[Mapping[str, Value], float | None]]:
+    directory = RunDirectory(path)
+    directory.require()
+    state = RunState(read_journal(directory.journal))
+    before = state.declaration
+    if before is not None and (before.objective, before.direction) != (
+        declaration.objective,
+        declaration.direction,
+    ):
+        raise OptionError(
+            f"--warm-start: {path} is to {before.direction} {before.objective!r}, this problem to "
+            f"{declaration.direction} {declaration.objective!r}; their values cannot be compared."
+        )
+    for trial in state.ended:
+        if trial.state in (TrialState.COMPLETED, TrialState.FAILED):
+            yield trial.config, trial.value
+
+
+def _from_table(path: Path, space: Space) -> Iterator[tuple[Mapping[str, Value], float | None]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = {"state", "value"} - set(reader.fieldnames or ())
+        if missing:
+            raise OptionError(f"--warm-start: {path} is no results.csv: it has no column {missing.pop()!r}.")
+        for row in reader:
+            if row["state"] in (TrialState.COMPLETED, TrialState.FAILED):
+                value = float(row["value"]) if row["state"] == TrialState.COMPLETED else None
+                yield dict(_parsed_cells(row, space)), value
+
+
+def _parsed_cells(row: Mapping[str, Any], space: Space) -> Iterator[tuple[str, Value]]:
+    for parameter in space.parameters:
+        text = row.get(f"p:{parameter.name}")
+        if text:
+            yield parameter.name, _parsed(parameter, text)
+
+
+def _parsed(parameter: Parameter, text: str) -> Value:
+    """Return the value that was written as this text; what stands for none is kept, and refused later."""
+    if isinstance(parameter, Categorical):
+        return next((choice for choice in parameter.choices if str(choice) == text), text)
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _completed(space: Space, known: Mapping[str, Value], rng: random.Random) -> Mapping[str, Value] | None:
+    """Return a configuration of the space that agrees with what is known; None if there is none."""
+    config: dict[str, Value] = {}
+    for parameter in space.order:
+        if space.is_active(parameter, config):
+            config[parameter.name] = known.get(parameter.name, _filler(parameter, rng))
+    try:
+        return space.complete(config)
+    except SpaceError:
+        return None
+
+
+def _filler(parameter: Parameter, rng: random.Random) -> Value:
+    if parameter.default is not NO_DEFAULT:
+        return parameter.default
+    if parameter.levels is not None:
+        return parameter.value_at(rng.randrange(parameter.levels))
+    return rng.uniform(parameter.low, parameter.high)
