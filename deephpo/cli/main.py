@@ -7,13 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
 from deephpo import __version__
 from deephpo.cli.failures import WRONG_INPUT, explain
 from deephpo.drivers.launch import launch_of
-from deephpo.errors import OptionError, UserError
+from deephpo.errors import OptionError, UserError, unknown_name
 
 PRECEDENCE_S = 5.0
 """Launchers end a job when its first rank fails; so long the others wait for rank 0 to say why."""
@@ -22,7 +23,7 @@ VERBS = {
     "search": "search a problem's space: alone, or under mpirun or srun",
     "resume": "go on with a search that was stopped, killed, or is to have more trials",
     "status": "show how a run stands, also while it goes on",
-    "check": "find everything that can be wrong with a problem, without running it",
+    "check": "find what can be wrong with a problem before its run() is called",
     "simulate": "search in virtual time, with any number of workers",
     "doctor": "show what is installed here, and what is missing",
 }
@@ -35,12 +36,26 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise OptionError(f"{message[:1].upper()}{message[1:]}. See `{self.prog} --help`.")
 
+    def refuse(self, word: str) -> NoReturn:
+        """Raise OptionError for a word that it does not know, naming the option that may be meant."""
+        is_option = word.startswith("-")
+        # lr=0.1, as options are written in Python, is meant as one too.
+        meant = self.closest(word) if is_option or "=" in word else None
+        hint = f"; did you mean {meant!r}?" if meant else "."
+        kind = "option" if is_option else "argument"
+        raise OptionError(f"`{self.prog}` takes no {kind} {word!r}{hint} See `{self.prog} --help`.")
+
+    def closest(self, word: str) -> str | None:
+        """Return the option that is written most like the word; None if none is."""
+        name = word.partition("=")[0].lstrip("-")
+        return next(iter(get_close_matches(f"--{name}", self._option_string_actions, n=1)), None)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     exit_code = 0
     try:
-        options = _parser().parse_args(arguments)
+        options = _parse(sys.argv[1:] if arguments is None else arguments)
         module = import_module(f"deephpo.cli.{options.verb}")
         exit_code = module.run(options)
         sys.stdout.flush()
@@ -58,18 +73,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what the command line says; raises OptionError for what it may not say."""
+    parser, verbs = _parsers()
+    first = arguments[0] if arguments else ""
+    if first and not first.startswith("-") and first not in verbs:
+        raise OptionError(f"{unknown_name('verb', first, verbs)} See `deephpo --help`.")
+    if first.startswith("-") and first not in ("-h", "--help", "--version"):
+        meant = verbs["search"].closest(first) or "--trials 50"
+        raise OptionError(
+            f"A verb comes before {first!r}, as in `deephpo search PROBLEM {meant}`. See `deephpo --help`."
+        )
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        verbs[options.verb].refuse(unknown[0])
+    return options
+
+
+def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
+    """Return the parser of the whole command line, and those of the verbs."""
     parser = _Parser(
         prog="deephpo",
         description="Hyperparameter search for supercomputers.",
         epilog="`deephpo VERB --help` explains a verb.",
     )
     parser.add_argument("--version", action="version", version=f"deephpo {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = {}
     for verb, help_text in VERBS.items():
         module = import_module(f"deephpo.cli.{verb}")
-        module.add_arguments(verbs.add_parser(verb, help=help_text, description=module.DESCRIPTION))
-    return parser
+        verbs[verb] = subparsers.add_parser(verb, help=help_text, description=module.DESCRIPTION)
+        module.add_arguments(verbs[verb])
+    return parser, verbs
 
 
 if __name__ == "__main__":

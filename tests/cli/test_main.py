@@ -12,7 +12,15 @@ from deephpo.cli.main import VERBS, main
 
 MISTAKES = {
     "": "VERB",
-    "serch problem.py": "invalid choice: 'serch'",
+    "serch problem.py": "There is no verb 'serch'; did you mean 'search'? Known: search, resume, status",
+    "problem.py": "There is no verb 'problem.py'. Known: search",
+    "--trails 5": "A verb comes before '--trails', as in `deephpo search PROBLEM --trials`",
+    "--qqq": "A verb comes before '--qqq', as in `deephpo search PROBLEM --trials 50`",
+    "search problem.py --trails 5": "`deephpo search` takes no option '--trails'; did you mean '--trials'?",
+    "search problem.py --trails=5": "did you mean '--trials'?",
+    "search problem.py kapa=1": "`deephpo search` takes no argument 'kapa=1'; did you mean '--kappa'?",
+    "search problem.py other.py": "takes no argument 'other.py'. See `deephpo search --help`",
+    "status run --tip 3": "`deephpo status` takes no option '--tip'; did you mean '--top'?",
     "search": "PROBLEM",
     "search problem.py --foo": "--foo",
     "search problem.py --kappa much": "--kappa: invalid float value: 'much'",
@@ -43,7 +51,7 @@ def test_every_verb_has_a_help_that_fits_a_terminal(verb, capsys, monkeypatch):
 
 def test_reading_the_command_line_loads_the_standard_library_only():
     code = (
-        "import sys; from deephpo.cli.main import _parser; _parser();"
+        "import sys; from deephpo.cli.main import _parsers; _parsers();"
         "print({'numpy', 'sklearn', 'h5py', 'mpi4py', 'yaml'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
