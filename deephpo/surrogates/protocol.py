@@ -35,7 +35,7 @@ class Surrogate(Protocol):
         """Learn from all n observations.
 
         X, y: shapes (n, d) and (n,).  Between calls rows are only ever appended to X, so that what was
-        learnt of the earlier ones may be kept; y may be rescaled as a whole.
+        learnt of the earlier ones may be kept; their targets in y may all have changed, as ranks do.
         """
 
     def posterior(self, candidates: Rows) -> Posterior:

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from deephpo.surrogates import forest as forest_module
 from deephpo.surrogates.forest import MOST_PER_TREE, RENEWAL, ForestSurrogate
+from deephpo.surrogates.targets import normal_scores
 
 RNG = np.random.default_rng
 FLOOR = 1e-3
@@ -52,13 +54,38 @@ def from_scratch(forest, X, y, candidates):
 
 def test_mean_and_std_follow_the_law_of_total_variance_over_the_trees(kind, candidates):
     forest = fitted(kind)
-    nodes = [(tree._tree, tree.leaves(candidates)) for tree in forest._trees]
-    means = np.array([tree.value[leaves, 0, 0] for tree, leaves in nodes])
-    variances = np.array([tree.impurity[leaves] for tree, leaves in nodes])
-    mean, std = total_variance(means, variances)
+    mean, std = from_scratch(forest, *data(80), candidates)
     posterior = forest.posterior(candidates)
     assert posterior.mean == pytest.approx(mean)
     assert posterior.std == pytest.approx(std)
+
+
+@pytest.mark.parametrize("most", [40, 4096])
+def test_all_trees_hold_all_observations_at_their_present_targets(kind, candidates, most, monkeypatch):
+    monkeypatch.setattr(forest_module, "MOST_PER_TREE", most)
+    X, y = data(120)
+    forest = ForestSurrogate(RNG(0), kind)
+    for n in (60, 65, 120):
+        targets = normal_scores(y[:n])
+        forest.fit(X[:n], targets)
+        mean, std = from_scratch(forest, X[:n], targets, candidates)
+        posterior = forest.posterior(candidates)
+        assert posterior.mean == pytest.approx(mean)
+        assert posterior.std == pytest.approx(std)
+
+
+def test_a_tree_of_any_size_knows_its_leaves(monkeypatch):
+    monkeypatch.setattr(forest_module, "MOST_PER_TREE", 40_000)
+    X = RNG(0).random((40_000, 1)).astype(np.float32)
+    forest = ForestSurrogate(RNG(0), "extra-trees", trees=2)
+    forest.fit(X, X[:, 0].astype(np.float64))
+    assert min(tree.nodes for tree in forest._trees) > 2**16
+    one_by_one, bulk = forest.posterior(X[:3000]), forest.posterior(X[:3000])
+    assert bulk.mean == pytest.approx(X[:3000, 0], abs=1e-4)
+    for index in range(20):
+        one_by_one.condition(np.array([index]), np.array([9.0]))
+    bulk.condition(np.arange(20), np.full(20, 9.0))
+    assert one_by_one.mean == pytest.approx(bulk.mean)
 
 
 @pytest.mark.parametrize("at_once", [1, 5, 16, 40])
@@ -122,7 +149,7 @@ def test_new_observations_reach_the_trees_that_are_not_renewed(kind):
     forest.fit(np.concatenate([X, X[:1]]), np.append(y, 50.0))
     kept = [tree for tree in forest._trees if id(tree) in old]
     assert len(kept) > len(forest._trees) / 2
-    assert all(tree.count.sum() == 81 for tree in kept)
+    assert all(tree.count.sum() == 81 for tree in forest._trees)
     assert forest.posterior(X[:1]).mean[0] > before + 10
 
 
@@ -159,7 +186,8 @@ def test_a_tree_is_grown_on_a_bounded_sample_that_holds_the_best():
     y = X[:, 0].astype(np.float64)
     forest = ForestSurrogate(RNG(1), "extra-trees", trees=4)
     forest.fit(X, y)
-    assert [tree.count.sum() for tree in forest._trees] == [MOST_PER_TREE] * 4
+    assert max(tree.nodes for tree in forest._trees) < 2 * MOST_PER_TREE
+    assert [tree.count.sum() for tree in forest._trees] == [n] * 4
     best = np.argsort(y)[:100]
     assert forest.posterior(X[best]).mean == pytest.approx(y[best], abs=1e-6)
 
