@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +17,13 @@ from deephpo.search.create import AMBS_OPTIONS, LIES, SEARCHES, SURROGATES, chec
 from deephpo.worker.limits import parse_memory
 
 DEFAULT_TRIALS = 100
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+_UNITS_S = (86400, 3600, 60, 1)
+_NUMBER = r"(\d+\.?\d*|\.\d+)"
+_SPAN = re.compile("".join(rf"(?:{_NUMBER}{unit})?" for unit in "dhms"))
+"""90s, 30m, 1h30m: as people write it."""
+_CLOCK = re.compile(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)")
+"""2:00:00, 1-12:00:00: as Slurm and PBS write it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,12 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--initial", type=int, metavar="N", help="ambs: successes before the model (default: 10)"
     )
-    search.add_argument("--seed", type=int, help="makes the search repeatable (default: drawn, and recorded)")
+    search.add_argument(
+        "--seed",
+        type=int,
+        help="same seed, same random numbers; exactly repeatable with one worker; with more, the order "
+        "of results matters (default: drawn)",
+    )
     search.add_argument(
         "--warm-start",
         type=Path,
@@ -101,7 +114,11 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
     end.add_argument(
         "--trials", type=int, metavar="N", help="so many trials (default: 100 without a time limit)"
     )
-    end.add_argument("--time-limit", metavar="T", help="so much time: 90s, 30m, 2h")
+    end.add_argument(
+        "--time-limit",
+        metavar="T",
+        help="so much time: 90s, 30m, 1h30m, 2:00:00; a number alone means seconds",
+    )
 
 
 def add_fault_arguments(parser: argparse.ArgumentParser) -> None:
@@ -158,14 +175,18 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
 
 
 def parse_time(text: str) -> float:
-    """Return the seconds of "90s", "30m", "2h", "1d" or "90"; raises OptionError for anything else."""
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS else (text, "s")
-    try:
-        seconds = float(number) * _SECONDS[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise OptionError(f"A time is written 90s, 30m, 2h or 1d, not {text!r}.")
+    """Return the seconds of "90s", "1h30m", "1d", "2:00:00" or "90"; raises OptionError for anything else."""
+    span = f"{text}s" if re.fullmatch(_NUMBER, text) else text
+    match = _SPAN.fullmatch(span) or _CLOCK.fullmatch(text)
+    if match is None or not any(match.groups()):
+        raise OptionError(
+            f"A time is written 90s, 30m, 1h30m, 2h, 1d or 2:00:00, not {text!r}; 90 means 90s."
+        )
+    seconds = sum(
+        float(number) * unit_s for number, unit_s in zip(match.groups(), _UNITS_S, strict=True) if number
+    )
+    if not 0 < seconds < math.inf:
+        raise OptionError(f"A time must be above 0 and have an end, not {text!r}.")
     return seconds
 
 
