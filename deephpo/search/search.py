@@ -102,7 +102,8 @@ class Search:
     def fail(self, trial: Trial, reason: str) -> None:
         """Take note that a trial failed; the model learns to stay away from it.
 
-        ``reason`` is for the caller's own log; a search needs to know no more than that it failed.
+        ``reason`` is said and not kept: a search needs to know no more than that it failed, and whoever
+        drives it keeps the reasons, as the journal of a run does.
         """
         self._settle(trial, math.inf)
         del self._asked[trial.id]
