@@ -58,7 +58,7 @@ def run_records(declaration):
     def records(*ends, workers=2, direction="minimize", finished=True):
         about = {**declaration.to_dict(), "direction": direction}
         trials = tuple(Trial(k, _config(k), seed=k) for k in range(len(ends)))
-        lines = [Begun(0.0, "0.1.0", about, {"seed": {"value": 1, "origin": "default"}})]
+        lines = [Begun(0.0, "0.1.0", "head", "demo.py", about, {"seed": {"value": 1, "origin": "default"}})]
         lines += [WorkerJoined(0.0, worker, f"node{worker}") for worker in range(1, workers + 1)]
         lines.append(Suggested(0.0, trials, False))
         for k, end in enumerate(ends):
