@@ -19,7 +19,6 @@ class Backlog:
     suggested: int = 0
     settled: int = 0
     succeeded: int = 0
-    exhausted: bool = False
     starts: Counter[int] = field(default_factory=Counter)
     """How often each waiting trial was started."""
     losses: Counter[int] = field(default_factory=Counter)
@@ -32,24 +31,23 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
     starts: Counter[int] = Counter()
     losses: Counter[int] = Counter()
     suggested = settled = succeeded = 0
-    exhausted = False
-    preempted_on: dict[int, int] = {}
+    before: Record | None = None
     for record in records:
         match record:
             case Suggested():
                 open_trials |= {trial.id: trial for trial in record.trials}
-                suggested, exhausted = suggested + len(record.trials), record.exhausted
+                suggested += len(record.trials)
             case Started():
                 starts[record.trial_id] += 1
-            case Ended(outcome=outcome) if outcome.state is TrialState.PREEMPTED:
-                preempted_on[record.worker] = outcome.trial_id
-            case Ended(outcome=outcome):
+            case Ended(outcome=outcome) if outcome.state is not TrialState.PREEMPTED:
                 del open_trials[outcome.trial_id]
                 settled, succeeded = settled + 1, succeeded + (outcome.state is TrialState.COMPLETED)
-            case WorkerLost() if record.worker in preempted_on:
-                losses[preempted_on.pop(record.worker)] += 1
+            case WorkerLost() if isinstance(before, Ended) and before.worker == record.worker:
+                # The trial that was lost with a worker stands right before it.
+                losses[before.outcome.trial_id] += 1
             case _:
                 pass
+        before = record
     waiting = sorted(open_trials.values(), key=lambda trial: (trial.id not in starts, trial.id))
     kept = [trial.id for trial in waiting]
     return Backlog(
@@ -57,7 +55,6 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
         suggested,
         settled,
         succeeded,
-        exhausted,
         Counter({k: starts[k] for k in kept if k in starts}),
         Counter({k: losses[k] for k in kept if k in losses}),
     )

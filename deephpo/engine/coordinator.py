@@ -82,18 +82,20 @@ class Coordinator:
         self._suggested = backlog.suggested
         self._settled = backlog.settled
         self._succeeded = backlog.succeeded
-        self._exhausted = backlog.exhausted
+        self._exhausted = False
         self._starts = Counter(backlog.starts)
         self._losses = Counter(backlog.losses)
         self._failures: Counter[str] = Counter()
+        self._unproven = backlog.settled < HOPELESS_AFTER and not backlog.succeeded
+        """Whether it is still to be seen that a trial need not fail."""
         self._durations = Durations()
         self._running: dict[int, tuple[Trial, float]] = {}
         """By worker: its trial, and when it was started."""
         self._idle: deque[int] = deque()
         self._heard: dict[int, float] = {}
         """The workers that are there, and when each was last heard of."""
-        self._silent: set[int] = set()
-        """The workers whose lease ran out."""
+        self._silent: dict[int, bool] = {}
+        """The workers whose lease ran out, and whether each had a trial then."""
         self._lost: set[int] = set()
         """The workers that are not there any more, the silent ones among them."""
         self._last_loss = ""
@@ -132,7 +134,7 @@ class Coordinator:
     def _welcome(self, worker: int, host: str, now_s: float) -> list[Action]:
         # One that is here already has started anew, and its trial with it.
         actions = self._lose(worker, "it started anew", now_s) if worker in self._heard else []
-        self._silent.discard(worker)
+        self._silent.pop(worker, None)
         self._lost.discard(worker)
         self._heard[worker] = now_s
         self._idle.append(worker)
@@ -141,6 +143,8 @@ class Coordinator:
     def _hear(self, worker: int, now_s: float) -> list[Action]:
         if worker in self._heard:
             self._heard[worker] = now_s
+        elif not self._silent.get(worker, True):  # one that still has a trial is welcome when that ends
+            return self._welcome(worker, "", now_s)
         return []
 
     def _call_the_roll(self, now_s: float) -> list[Action]:
@@ -151,12 +155,13 @@ class Coordinator:
         self._next_roll_call_s = now_s + lease_s / 10
         actions: list[Action] = []
         for worker in [w for w, heard_s in self._heard.items() if now_s - heard_s > lease_s]:
+            had_trial = worker in self._running
             actions += self._lose(worker, f"not a word from it for {lease_s:g} s", now_s)
-            self._silent.add(worker)
+            self._silent[worker] = had_trial
         return actions
 
     def _lose(self, worker: int, reason: str, now_s: float) -> list[Action]:
-        self._silent.discard(worker)
+        self._silent.pop(worker, None)
         if worker in self._lost:
             return []
         self._lost.add(worker)
@@ -194,6 +199,9 @@ class Coordinator:
         trial, started_s = self._running.pop(worker)
         self._heard[worker] = now_s
         self._idle.append(worker)
+        if outcome.state is TrialState.PREEMPTED:  # not its own fault, and not told to the search
+            self._buffer.put_back(trial)
+            return [Write(Ended(now_s, worker, outcome))]
         if outcome.state is TrialState.COMPLETED:
             self._durations.add(now_s - started_s)
         return self._record_end(worker, trial, outcome, now_s)
@@ -201,7 +209,8 @@ class Coordinator:
     def _record_end(self, worker: int, trial: Trial, outcome: Outcome, now_s: float) -> list[Action]:
         self._settled += 1
         self._succeeded += outcome.state is TrialState.COMPLETED
-        if outcome.state is TrialState.FAILED and not self._succeeded:
+        self._unproven = self._unproven and outcome.state is TrialState.FAILED
+        if self._unproven:
             self._failures[outcome.reason] += 1
         del self._starts[trial.id], self._losses[trial.id]
         return [Write(Ended(now_s, worker, outcome)), Tell(trial, outcome)]
@@ -276,9 +285,9 @@ class Coordinator:
             return self._end(
                 f"nothing untried is left: all {self._suggested} configurations were tried", now_s
             )
-        if self._settled == HOPELESS_AFTER and not self._succeeded:
+        if self._unproven and self._settled >= HOPELESS_AFTER:
             reason = self._failures.most_common(1)[0][0]
-            return self._end(f"all of the first {HOPELESS_AFTER} trials failed, most often: {reason}", now_s)
+            return self._end(f"all of the first {self._settled} trials failed, most often: {reason}", now_s)
         if self._terms.workers is not None and len(self._lost) >= self._terms.workers:
             return self._finish(f"no worker is left; the last one: {self._last_loss}", CAN_BE_RESUMED, now_s)
         left_s = self._left_s(now_s)

@@ -8,6 +8,7 @@ and named rather than believed::
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -68,15 +69,30 @@ class Journal:
             self._dirty = True
             if any(isinstance(record, _SYNC_AT_ONCE) for record in records):
                 self._synced_s = -SYNC_INTERVAL_S
-            self.pulse()
+            self._pulse()
         except OSError as error:
-            if self._sync:
-                os.ftruncate(self._descriptor, self._end)
-            raise JournalFullError(f"the journal cannot be written: {error.strerror}") from error
+            self._take_back()
+            raise _cannot_be_written(error) from error
         self._end += len(block)
 
     def pulse(self) -> None:
-        """Bring what is written to the disk, and show that the writer is alive, both when it is time to."""
+        """Bring what is written to the disk, and show that the writer is alive, both when it is time to.
+
+        Raises JournalFullError when that is not possible.
+        """
+        try:
+            self._pulse()
+        except OSError as error:
+            raise _cannot_be_written(error) from error
+
+    def _take_back(self) -> None:
+        """Cut away what was written of a block; if that is not possible, the next repair does it."""
+        if self._sync:
+            os.lseek(self._descriptor, self._end, os.SEEK_SET)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._end)
+
+    def _pulse(self) -> None:
         now = time.monotonic()
         if self._sync and self._dirty and now - self._synced_s >= SYNC_INTERVAL_S:
             os.fsync(self._descriptor)
@@ -86,10 +102,12 @@ class Journal:
             self._pulsed_s = now
 
     def close(self) -> None:
-        """Put everything on the disk, and close the file."""
+        """Put everything on the disk, and close the file; raises JournalFullError if that fails."""
         try:
             if self._sync:
                 os.fsync(self._descriptor)
+        except OSError as error:
+            raise _cannot_be_written(error) from error
         finally:
             os.close(self._descriptor)
 
@@ -105,6 +123,10 @@ def _open(path: Path | None, resume: bool) -> int:
         raise RunDirectoryError(f"{path} already holds a run; choose another --run-dir.") from None
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written ({error.strerror}).") from None
+
+
+def _cannot_be_written(error: OSError) -> JournalFullError:
+    return JournalFullError(f"the journal cannot be written: {error.strerror}")
 
 
 def _end_of_last_line(descriptor: int) -> int:
