@@ -31,13 +31,20 @@ class Progress:
     log as a rule, a line is printed for each new best and every 15 seconds.
 
     trials, time_limit_s: when the search ends.  log: where tracebacks are, if anywhere.
+    virtual: whether the search's time is not that of the clock on the wall.
     """
 
     def __init__(
-        self, stream: TextIO, trials: int | None, time_limit_s: float | None, log: Path | None = None
+        self,
+        stream: TextIO,
+        trials: int | None,
+        time_limit_s: float | None,
+        log: Path | None = None,
+        virtual: bool = False,
     ) -> None:
         self._stream = stream
         self._log = log
+        self._virtual = virtual
         self._live = is_terminal(stream)
         self._trials = trials
         self._time_limit_s = time_limit_s
@@ -60,7 +67,7 @@ class Progress:
             return
         self._drawn = time.monotonic()
         width = shutil.get_terminal_size().columns - 1 if self._live else None
-        line = status_line(state, self._trials, self._time_limit_s, width)
+        line = status_line(state, self._trials, self._time_limit_s, width, self._virtual)
         if self._live:
             self._write(f"{_ERASE}{line}")
         else:
@@ -110,16 +117,23 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def status_line(
-    state: RunState, trials: int | None, time_limit_s: float | None, width: int | None = None
+    state: RunState,
+    trials: int | None,
+    time_limit_s: float | None,
+    width: int | None = None,
+    virtual: bool = False,
 ) -> str:
     """Return how the search stands on one line: what matters first, and whole fields only."""
-    parts = [clock(state.now_s), f"{state.done}{f'/{trials}' if trials else ''} done"]
+    parts = [
+        f"{'virtual ' if virtual else ''}{clock(state.now_s)}",
+        f"{state.done}{f'/{trials}' if trials else ''} done",
+    ]
     if state.best is not None:
         parts.append(f"best {figure(state.best.value)} (trial {state.best.id})")
     if state.counts[TrialState.FAILED]:
         parts.append(f"{state.counts[TrialState.FAILED]} failed")
     left = time_left_s(state, trials, time_limit_s)
-    if left is not None:
+    if left is not None and not virtual:
         parts.append(f"{clock(left)} left")
     parts.append(f"{len(state.running)} running")
     parts.append(f"busy {100 * state.utilisation():.0f} %")

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deephpo.cli.options import add_search_arguments, resolve
+from deephpo.trial import TrialState
 
 if TYPE_CHECKING:
     from deephpo.cli.session import Session
     from deephpo.drivers.simulated import MasterClock
+    from deephpo.storage.recorder import Watcher
 
 DESCRIPTION = """Search PROBLEM in virtual time: every trial is really evaluated, one after the other, but
 its duration is drawn, and passes at once. Shows how busy so many workers would be, charging the master with
-the CPU time that it really takes. Nothing is written unless --run-dir says where."""
+the CPU time that it really takes. --time-limit counts virtual time. Nothing is written unless --run-dir says
+where."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: what the problem says of itself, else lognormal:60,0.5)",
     )
     add_search_arguments(parser)
-    parser.add_argument(
-        "--run-dir", type=Path, metavar="DIR", help="where to write the results (default: nowhere)"
-    )
+    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="write the results there")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
@@ -73,16 +75,25 @@ def play(
         workplace = Workplace(session.target, str(directory.trials.resolve()) if directory else scratch)
         driver = SimulatedDriver(workplace, workers, durations, problem_decides, until_s)
         suggester = InlineSuggester(session.search)
-        exit_code = session.run(driver, suggester, workers=workers, listen=button.connect)
+        exit_code = session.run(driver, suggester, _watchers(session), workers=workers, listen=button.connect)
         if directory is not None:
             Publisher(directory).publish(session.state)
     return exit_code, driver.clock
 
 
+def _watchers(session: Session) -> list[Watcher]:
+    """Show a person how far it is; stdout is for the figures alone."""
+    from deephpo.cli.progress import Progress, is_terminal
+
+    trials, limit_s = session.options.trials, session.options.time_limit_s
+    return [Progress(sys.stderr, trials, limit_s, virtual=True)] if is_terminal(sys.stderr) else []
+
+
 def _figures(session: Session, clock: MasterClock) -> dict[str, Any]:
     """Return what ``--json`` prints."""
     state = session.state
-    configs = {tuple(sorted(trial.config.items())) for trial in state.trials.values()}
+    settled = [trial for trial in state.ended if trial.state is not TrialState.PREEMPTED]
+    configs = {tuple(sorted(trial.config.items())) for trial in settled}
     return {
         "problem": session.declaration.name,
         "search": session.options.search,
@@ -94,7 +105,7 @@ def _figures(session: Session, clock: MasterClock) -> dict[str, Any]:
         "utilisation": round(clock.utilisation, 5),
         "virtual_s": round(state.now_s, 3),
         "master_cpu_s": round(clock.cpu_s, 3),
-        "cpu_ms_per_trial": round(1000 * clock.cpu_s / max(1, len(state.trials)), 4),
+        "cpu_ms_per_trial": round(1000 * clock.cpu_s / max(1, state.done), 4),
     }
 
 
@@ -102,12 +113,16 @@ def _show(session: Session, figures: dict[str, Any]) -> None:
     from deephpo.report.summary import best_table, clock, figure
 
     cpu_s, cpu_ms = figures["master_cpu_s"], figures["cpu_ms_per_trial"]
+    options, finished = session.options, session.state.finished
     rows = {
+        "search": f"{options.search}, seed {options.seed}",
+        "ended": finished.reason if finished is not None else "",
         "trials": f"{figures['trials']}, {figures['distinct']} distinct",
         "workers": f"{figures['workers']}, busy {100 * figures['utilisation']:.2f} % of the time",
         "virtual time": clock(figures["virtual_s"]),
         "master": f"{cpu_s:.2f} CPU seconds, {cpu_ms:.2f} ms a trial",
-        "best": figure(figures["best"]),
+        "best": "no trial has succeeded" if figures["best"] is None else figure(figures["best"]),
     }
-    print("\n".join(f"{name:<14}{text}" for name, text in rows.items()), end="\n\n")
-    print("\n".join(best_table(session.state, top=5)))
+    print("\n".join(f"{name:<14}{text}" for name, text in rows.items()))
+    if session.state.best is not None:
+        print("\n" + "\n".join(best_table(session.state, top=5)))

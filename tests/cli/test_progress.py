@@ -110,6 +110,12 @@ def test_the_time_left_is_until_the_first_of_the_two_ends(trials, limit_s, left_
     assert time_left_s(state, trials, limit_s) == left_s
 
 
+def test_virtual_time_is_called_so_and_says_nothing_of_the_time_left(run_records):
+    state = RunState(run_records(0.5, finished=False))
+    line = "virtual 0:01  1/8 done  best 0.5 (trial 0)  0 running  busy 50 %  60.0/min"
+    assert status_line(state, 8, None, virtual=True) == line
+
+
 def test_before_the_first_result_nobody_knows_the_time_left(run_records):
     assert time_left_s(RunState(run_records(None, finished=False)), 8, None) is None
 

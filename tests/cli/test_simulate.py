@@ -1,6 +1,13 @@
 """``deephpo simulate``: the same search in virtual time."""
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -56,10 +63,71 @@ def test_the_problem_says_how_long_a_trial_takes_unless_the_user_does(simulated,
     assert simulated(*words, "--duration", "constant:1")["virtual_s"] == pytest.approx(2.0)
 
 
-def test_virtual_time_ends_at_the_time_limit(simulated, problem):
+def test_virtual_time_ends_at_the_time_limit_or_when_no_trial_would_be_done_before(simulated, problem):
     words = ("--workers", 4, "--time-limit", "1h", "--duration", "constant:700", "--search", "random")
     figures = simulated(problem, *words)
-    assert (figures["virtual_s"], figures["trials"]) == (3600.0, 4 * 5)
+    assert figures["trials"] == 4 * 5
+    assert 3500.0 <= figures["virtual_s"] <= 3600.0
+
+
+SLOW = """
+import time
+from deephpo import Float, Problem
+
+def run(config):
+    time.sleep(0.1)
+    return config["x"]
+
+problem = Problem([Float("x", 0.0, 1.0)], run)
+"""
+
+
+def test_one_that_is_stopped_says_so_and_counts_what_ended(problem_file, tmp_path):
+    program = Path(sys.executable).with_name("deephpo")
+    journal = tmp_path / "run" / "journal.jsonl"
+    words = ("--trials", "500", "--workers", "4", "--search", "random", "--run-dir", str(journal.parent))
+    line = [program, "simulate", problem_file(SLOW), *words]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not journal.exists() or b'"Ended"' not in journal.read_bytes():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        shown, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    rows = dict(line.split(maxsplit=1) for line in shown.splitlines()[:3])
+    assert rows["ended"] == "stopped by SIGINT"
+    trials, distinct = rows["trials"].split(", ")
+    assert distinct == f"{trials} distinct"
+    assert 0 < int(trials) < 500
+    assert errors == ""  # no progress: this is no terminal
+
+
+def test_on_a_terminal_it_shows_how_far_it_is_and_keeps_stdout_for_the_figures(problem_file):
+    ours, theirs = pty.openpty()
+    program = Path(sys.executable).with_name("deephpo")
+    line = [program, "simulate", problem_file(SLOW), "--trials", "10", "--search", "random", "--json"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=theirs, text=True) as process:
+        os.close(theirs)
+        shown, _ = process.communicate(timeout=60)
+    written = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            written += chunk
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(ours)
+    assert json.loads(shown)["trials"] == 10
+    assert "\x1b[Kvirtual 0:" in written.decode()
+    assert "/10 done" in written.decode()
+
+
+def test_without_a_success_there_is_no_table_of_the_best(problem_file, command):
+    source = "from deephpo import Float, Problem\nproblem = Problem([Float('x', 0, 1)], lambda c: 1 / 0)\n"
+    program = Path(sys.executable).with_name("deephpo")
+    ended = command(program, "simulate", problem_file(source), "--trials", 3)
+    assert ended.returncode == 3
+    assert ended.stdout.endswith("\nbest          no trial has succeeded\n")
 
 
 def test_nothing_is_written_unless_a_run_directory_is_named(problem, tmp_path, said, monkeypatch):
