@@ -35,6 +35,7 @@ from deephpo.storage.run_directory import RunDirectory, replacing
 from deephpo.storage.run_state import RunState
 from deephpo.worker.description import describe
 from deephpo.worker.limits import Limits
+from deephpo.worker.loading import is_file, split_target
 
 _LOGGER = logging.getLogger("deephpo")
 _PACKAGES = (
@@ -239,8 +240,8 @@ def _check_changes(before: Declaration, now: Declaration, accept: bool) -> None:
 
 def _lasting(target: str) -> str:
     """Return the target as it can be found from any working directory, if it is a file."""
-    place, separator, name = target.partition(".py")
-    return str(Path(place + separator).resolve()) + name if separator else target
+    place, _ = split_target(target)
+    return str(Path(place).resolve()) + target[len(place) :] if is_file(place) else target
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -20,10 +21,13 @@ def seconds_left(environment: Mapping[str, str] = os.environ) -> float | None:
     for variable in _VARIABLES:
         if variable in environment:
             try:
-                return float(environment[variable]) - time.time()
+                end_s = float(environment[variable])
             except ValueError:
+                end_s = math.nan
+            if not math.isfinite(end_s):
                 raise OptionError(
                     f"{variable} must be a time in seconds since the epoch, as `date +%s` prints it, "
                     f"not {environment[variable]!r}."
-                ) from None
+                )
+            return end_s - time.time()
     return None

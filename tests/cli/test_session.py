@@ -1,24 +1,34 @@
-"""One search from its parts: its directory, its configuration, its log, its signals."""
+"""One search from its parts: its directory, its configuration, its log, its limits, its end."""
 
 import logging
 import os
-import signal
 import sys
+import time
+from argparse import Namespace
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import yaml
 
 from deephpo.cli import session as sessions
-from deephpo.cli.options import SearchOptions
-from deephpo.cli.session import Session, default_directory, log_to, stopped_by_signals, write_config
-from deephpo.errors import OptionError, ProblemError
-from deephpo.storage.run_directory import RunDirectory
+from deephpo.cli.options import SearchOptions, resolve
+from deephpo.cli.session import begin, default_directory, log_to, resume, write_config
+from deephpo.engine.deadline import Deadline
+from deephpo.errors import OptionError, ProblemError, RunDirectoryError
+from deephpo.storage.journal import read_journal
+from deephpo.storage.records import Begun, Resumed
+from deephpo.worker.limits import Limits
+
+LIMITED = """
+from deephpo import Float, Problem
+
+problem = Problem([Float("x", 0.0, 1.0)], lambda config: 0.0{more})
+"""
 
 
-def options(search: str = "random", seed: int = 1) -> SearchOptions:
-    origins = dict.fromkeys(("search", "seed", "trials", "time_limit_s", "workers"), "default")
-    return SearchOptions(search, {}, seed, 2, None, None, None, origins)
+def options(search: str = "random", seed: int | None = 1, **given: object) -> SearchOptions:
+    return resolve(Namespace(search=search, seed=seed, **{"trials": 2, **given}))
 
 
 def test_a_default_directory_never_is_one_that_exists(declaration, tmp_path, monkeypatch):
@@ -39,49 +49,177 @@ def test_a_default_directory_never_is_one_that_exists(declaration, tmp_path, mon
 
 def test_the_configuration_file_holds_what_decided_the_search(problem, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["deephpo", "search", "quick.py"])
-    directory = RunDirectory(tmp_path / "run")
-    directory.create()
-    session = Session(problem, options())
+    session = begin(problem, options(), tmp_path / "run")
+    directory = session.directory
     write_config(session, directory, "2 local workers")
     content = yaml.safe_load(directory.config.read_text())
     assert content["command"] == "deephpo search quick.py"
     assert content["problem"]["objective"] == "loss"
     assert content["space"] == session.declaration.space.to_dict()
-    assert content["options"]["seed"] == {"value": 1, "origin": "default"}
+    assert content["options"]["seed"] == {"value": 1, "origin": "command line"}
     assert content["versions"].keys() >= {"python", "deephpo", "numpy", "scikit-learn"}
-    assert [path.name for path in directory.path.iterdir()] == ["config.yaml"]
+    assert {path.name for path in directory.path.iterdir()} == {"config.yaml", "journal.jsonl"}
 
 
 @pytest.mark.parametrize(
     ("target", "given", "error"),
     [("nowhere.py", options(), ProblemError), (None, options("ambz"), OptionError)],
 )
-def test_a_session_that_cannot_be_is_refused_at_birth(target, given, error, problem):
+def test_a_search_that_cannot_be_is_refused_before_anything_is_written(
+    target, given, error, problem, tmp_path
+):
     with pytest.raises(error):
-        Session(target or problem, given)
+        begin(target or problem, given, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_is_a_wish_while_the_search_runs_and_none_of_our_business_after(number):
-    before, wishes = signal.getsignal(number), []
-    with stopped_by_signals(wishes.append):
-        os.kill(os.getpid(), number)
-    assert wishes == [f"stopped by {number.name}"]
-    assert signal.getsignal(number) is before
+def test_a_simulation_needs_no_directory(problem, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    session = begin(problem, options(), None, keep=False)
+    session.journal.append([session.opening])
+    assert session.directory is None
+    assert {path.name for path in tmp_path.iterdir()} <= {"quick.py", "__pycache__"}
 
 
-def test_a_second_interrupt_ends_at_once():
-    wishes = []
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("quick.py", "{here}/quick.py"),
+        ("./quick.py:problem", "{here}/quick.py:problem"),
+        ("pack.quick", "pack.quick"),
+        ("pack.pytorch_quick:problem", "pack.pytorch_quick:problem"),
+        ("odd.pyx/quick.py", "{here}/odd.pyx/quick.py"),
+    ],
+)
+def test_the_journal_tells_where_the_problem_is_from_any_working_directory(
+    target, kept, problem, tmp_path, monkeypatch
+):
+    for place in ("pack", "odd.pyx"):
+        (tmp_path / place).mkdir()
+        for name in ("quick.py", "pytorch_quick.py"):
+            (tmp_path / place / name).write_text(Path(problem).read_text())
+    monkeypatch.chdir(tmp_path)
+    session = begin(target, options(), tmp_path / "run")
+    assert session.opening.target == kept.format(here=tmp_path)
 
-    def interrupt(times: int) -> None:
-        with stopped_by_signals(wishes.append):
-            for _ in range(times):
-                os.kill(os.getpid(), signal.SIGINT)
 
-    interrupt(1)
-    with pytest.raises(KeyboardInterrupt):
-        interrupt(2)
-    assert wishes == ["stopped by SIGINT"] * 2
+@pytest.mark.parametrize(
+    ("more", "given", "limits"),
+    [
+        ("", {}, Limits()),
+        (", trial_timeout=90, trial_memory=2**30", {}, Limits(90, 2**30)),
+        (
+            ", trial_timeout=90, trial_memory=2**30",
+            {"trial_timeout": "5s", "trial_memory": "1M"},
+            Limits(5, 2**20),
+        ),
+        (", trial_timeout=90", {"trial_memory": "2.5G"}, Limits(90, int(2.5 * 2**30))),
+    ],
+)
+def test_the_command_lines_limits_go_before_the_problems(more, given, limits, problem_file):
+    target = problem_file(LIMITED.format(more=more))
+    assert begin(target, options(**given), None, keep=False).limits == limits
+
+
+class TestTheDeadline:
+    @pytest.fixture(autouse=True)
+    def _no_job(self, monkeypatch):
+        for name in ("DEEPHPO_END_TIME", "SLURM_JOB_END_TIME"):
+            monkeypatch.delenv(name, raising=False)
+
+    @pytest.fixture
+    def session(self, problem):
+        return lambda **given: begin(problem, options(**given), None, keep=False)
+
+    def test_without_a_limit_there_is_none(self, session):
+        assert (session().deadline, session().notice_s) == (None, 0.0)
+
+    def test_a_time_limit_is_one_that_was_asked_for(self, session):
+        assert session(time_limit="200s").deadline == Deadline(200.0)
+        assert session(time_limit="200s").notice_s == 10.0
+        assert session(time_limit="2h").notice_s == 30.0
+
+    @pytest.mark.parametrize("variable", ["DEEPHPO_END_TIME", "SLURM_JOB_END_TIME"])
+    def test_the_sooner_end_counts(self, variable, session, monkeypatch):
+        monkeypatch.setenv(variable, str(int(time.time()) + 1000))
+        for given in ({}, {"time_limit": "2000s"}):
+            deadline = session(**given).deadline
+            assert deadline.time_s == pytest.approx(1000, abs=5)
+            assert not deadline.asked_for
+        assert session(time_limit="100s").deadline == Deadline(100.0)
+
+    def test_our_own_variable_goes_before_the_schedulers(self, session, monkeypatch):
+        monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time() + 50))
+        monkeypatch.setenv("DEEPHPO_END_TIME", str(time.time() + 500))
+        assert session().deadline.time_s == pytest.approx(500, abs=5)
+
+    def test_virtual_time_knows_no_job(self, session, monkeypatch):
+        monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time() + 50))
+        simulated = session()
+        simulated.real_time = False
+        assert simulated.deadline is None
+
+    @pytest.mark.parametrize("nonsense", ["soon", "", "nan", "inf", "12:30", "2026-01-01"])
+    def test_an_end_that_is_no_time_is_refused(self, nonsense, session, monkeypatch):
+        monkeypatch.setenv("DEEPHPO_END_TIME", nonsense)
+        with pytest.raises(OptionError, match="DEEPHPO_END_TIME must be a time in seconds since the epoch"):
+            session()
+
+
+class TestResuming:
+    @staticmethod
+    def same(options):
+        return options
+
+    @pytest.fixture
+    def stopped(self, problem, tmp_path):
+        """Return the directory of a search that was killed when it had just begun."""
+        session = begin(problem, options(), tmp_path / "run")
+        session.journal.append([session.opening])
+        session.journal.close()
+        return session.directory
+
+    def test_the_search_of_a_directory_goes_on_with_its_options(self, stopped, problem):
+        session = resume(stopped, self.same, accept=False)
+        assert (session.target, session.options.trials, session.options.seed) == (problem, 2, 1)
+        assert isinstance(session.opening, Resumed)
+        assert session.opening.options == options().to_dict()
+        assert session.journal.descriptor > 2
+        session.journal.append([session.opening])
+        session.journal.close()
+        assert [type(record) for record in read_journal(stopped.journal)] == [Begun, Resumed]
+
+    def test_two_cannot_write_to_one_run(self, stopped):
+        first = resume(stopped, self.same, accept=False)
+        with pytest.raises(RunDirectoryError, match="Another search is writing to"):
+            resume(stopped, self.same, accept=False)
+        first.journal.close()
+        resume(stopped, self.same, accept=False).journal.close()
+
+    def test_a_last_line_that_was_cut_off_is_cut_away(self, stopped):
+        whole = stopped.journal.read_bytes()
+        stopped.journal.write_bytes(whole + b'{"kind":"Asked","ti')
+        resume(stopped, self.same, accept=False).journal.close()
+        assert stopped.journal.read_bytes() == whole
+
+    def test_a_line_that_is_damaged_is_named_and_kept(self, stopped):
+        damaged = stopped.journal.read_bytes() + b'{"kind":"Asked","time_s":1.0,"q":2,"crc":1}\n'
+        stopped.journal.write_bytes(damaged)
+        with pytest.raises(RunDirectoryError, match="line 2 is damaged"):
+            resume(stopped, self.same, accept=False)
+        assert stopped.journal.read_bytes() == damaged
+
+    @pytest.mark.parametrize("content", [b"", b'{"kind":"Beg'])
+    def test_a_journal_without_a_beginning_is_refused(self, content, stopped):
+        stopped.journal.write_bytes(content)
+        with pytest.raises(RunDirectoryError, match="the search had not begun"):
+            resume(stopped, self.same, accept=False)
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_journal_that_may_not_be_written_is_refused(self, stopped):
+        stopped.journal.chmod(0o444)
+        with pytest.raises(RunDirectoryError, match="cannot be written"):
+            resume(stopped, self.same, accept=False)
 
 
 def test_the_log_goes_to_its_file_while_the_search_runs(tmp_path):

@@ -1,15 +1,17 @@
 import os
+import shutil
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from deephpo.cli.options import SearchOptions
-from deephpo.cli.session import Session
+from deephpo.cli.options import resolve
+from deephpo.cli.session import begin
 from deephpo.drivers.local import LocalDriver, cores_here
-from deephpo.engine.events import StopRequested, TrialEnded, TrialReported, WorkerGone, WorkerReady
+from deephpo.engine.events import Start, TrialEnded, TrialReported, WorkerGone, WorkerReady
 from deephpo.engine.suggester import ThreadedSuggester
-from deephpo.storage.journal import Journal, read_journal
+from deephpo.storage.journal import read_journal
 from deephpo.storage.records import Ended, Reported, Started, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Trial, TrialState
@@ -34,16 +36,14 @@ problem = Problem(Space([Float("x", -1.0, 1.0)]), run, objective="loss")
 def search(problem_file, tmp_path):
     """Return a function that searches with real children, and returns the exit code and the records."""
 
-    def search(body="pass", *, workers=2, trials=10, time_limit_s=None, watchers=()):
+    def search(body="pass", *, workers=2, watchers=(), **options):
         target = problem_file(SOURCE.format(body=body))
-        names = ("search", "seed", "trials", "time_limit_s", "workers")
-        origins = dict.fromkeys(names, "default")
-        options = SearchOptions("random", {}, 1, trials, time_limit_s, workers, None, origins)
-        session = Session(target, options)
+        given = resolve(Namespace(search="random", seed=1, **({"trials": 10} | options)))
+        session = begin(target, given, tmp_path / "run")
         workplace = Workplace(target, str(tmp_path / "trials"), str(tmp_path / "output"))
         driver, suggester = LocalDriver(workplace, workers), ThreadedSuggester(session.search)
-        exit_code = session.run(driver, suggester, Journal(tmp_path / "journal.jsonl"), watchers)
-        return exit_code, list(read_journal(tmp_path / "journal.jsonl"))
+        exit_code = session.run(driver, suggester, watchers, workers=workers)
+        return exit_code, list(read_journal(session.directory.journal))
 
     return search
 
@@ -102,10 +102,20 @@ def test_a_search_in_which_every_trial_fails_says_so(search):
 
 def test_the_time_limit_ends_trials_that_hang(search):
     began = time.monotonic()
-    exit_code, records = search("time.sleep(100)", trials=None, time_limit_s=1.0)
+    exit_code, records = search("time.sleep(100)", trials=None, time_limit="1")
     assert time.monotonic() - began < 15
     assert exit_code == 3
     assert {outcome.state for outcome in ended(records).values()} == {TrialState.PREEMPTED}
+
+
+def test_the_last_worker_that_is_lost_ends_the_search_with_the_reason(search):
+    body = "open(__file__, 'w').write('raise ValueError(7)'); os._exit(1)"
+    exit_code, records = search(body)
+    assert exit_code == 75
+    assert {record.worker for record in records if isinstance(record, WorkerLost)} == {1, 2}
+    reason = RunState(records).finished.reason
+    assert reason.startswith("no worker is left; the last one: ")
+    assert "line 1: ValueError: 7" in reason
 
 
 def test_the_journal_tells_the_whole_search(search):
@@ -131,7 +141,7 @@ def test_the_journal_tells_the_whole_search(search):
 def test_one_worker_gives_the_same_search_for_the_same_seed(search, tmp_path):
     def values():
         _, records = search(workers=1, trials=5)
-        (tmp_path / "journal.jsonl").unlink()
+        shutil.rmtree(tmp_path / "run")
         return [outcome.value for outcome in ended(records).values()]
 
     assert values() == values()
@@ -162,34 +172,32 @@ class TestTheDriver:
     def test_each_worker_is_ready_once_also_after_a_crash(self, start):
         driver = start("os._exit(1)")
         self.events_until(driver, WorkerReady, 2)
-        driver.start(1, Trial(0, {"x": 0.5}))
+        driver.start(Start(1, Trial(0, {"x": 0.5})))
         events = self.events_until(driver, TrialEnded)
-        driver.start(1, Trial(1, {"x": 0.5}))
+        driver.start(Start(1, Trial(1, {"x": 0.5})))
         events += self.events_until(driver, TrialEnded)
         assert [type(event) for event in events] == [TrialReported, TrialEnded] * 2
 
-    def test_the_last_worker_that_is_lost_ends_the_search(self, start, problem_file):
+    def test_a_worker_whose_child_cannot_be_had_again_is_gone_and_says_why(self, start, problem_file):
         driver = start("os._exit(1)")
         self.events_until(driver, WorkerReady, 2)
         problem_file("raise ValueError('edited')\n")
         events = []
         for worker in (1, 2):
-            driver.start(worker, Trial(worker, {"x": 0.5}))
+            driver.start(Start(worker, Trial(worker, {"x": 0.5})))
             events += self.events_until(driver, WorkerGone)
         gone = [event for event in events if isinstance(event, WorkerGone)]
         assert [event.worker for event in gone] == [1, 2]
-        assert isinstance(events[-1], StopRequested)
-        assert "no worker is left; the last one: " in events[-1].reason
-        assert "edited" in events[-1].reason
+        assert all("edited" in event.reason for event in gone)
 
     def test_word_to_a_worker_that_is_just_lost_is_no_error(self, start, problem_file):
         driver = start("os._exit(1)")
         self.events_until(driver, WorkerReady, 2)
         problem_file("raise ValueError('edited')\n")
-        driver.start(1, Trial(0, {"x": 0.5}))
+        driver.start(Start(1, Trial(0, {"x": 0.5})))
         self.events_until(driver, WorkerGone)
         # The engine may have decided so before it came to the event.
-        driver.start(1, Trial(1, {"x": 0.5}))
+        driver.start(Start(1, Trial(1, {"x": 0.5})))
         driver.shut_down(1)
         driver.poll(0.0)
 
@@ -212,7 +220,7 @@ class TestTheDriver:
         source = SOURCE.format(body='return int(os.environ["OMP_NUM_THREADS"])')
         driver = LocalDriver(Workplace(problem_file(source), str(tmp_path)), 1)
         self.events_until(driver, WorkerReady)
-        driver.start(1, Trial(0, {"x": 0.5}))
+        driver.start(Start(1, Trial(0, {"x": 0.5})))
         outcome = self.events_until(driver, TrialEnded)[-1].outcome
         driver.close()
         assert outcome.value == cores_here() <= os.cpu_count()

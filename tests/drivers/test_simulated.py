@@ -1,15 +1,17 @@
 import itertools
 import math
+from argparse import Namespace
 
 import pytest
 
-from deephpo.cli.options import SearchOptions
-from deephpo.cli.session import Session
+from deephpo.cli.options import resolve
+from deephpo.cli.session import begin
 from deephpo.drivers.durations import parse_durations
 from deephpo.drivers.simulated import SimulatedDriver
+from deephpo.engine.events import Start
 from deephpo.engine.suggester import InlineSuggester
 from deephpo.errors import ProblemError
-from deephpo.storage.journal import Journal, read_journal
+from deephpo.storage.journal import read_journal
 from deephpo.storage.records import Ended, Finished, Reported, Started, Suggested
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Trial, TrialState
@@ -38,12 +40,11 @@ def simulate(problem_file, tmp_path):
 
     def simulate(workers=4, trials=30, time_limit_s=None, durations="lognormal:60,0.5", seed=1, **other):
         target = problem_file(SOURCE.format(more=other.get("more", "")))
-        name, strategy = other.get("search", "random"), other.get("strategy", {})
-        names = ("search", *strategy, "seed", "trials", "time_limit_s", "workers")
-        origins = dict.fromkeys(names, "default")
-        session = Session(
-            target, SearchOptions(name, strategy, seed, trials, time_limit_s, None, None, origins)
-        )
+        given = {"search": other.get("search", "random"), **other.get("strategy", {})}
+        limit = None if time_limit_s is None else f"{time_limit_s:g}"
+        options = resolve(Namespace(**given, seed=seed, trials=trials, time_limit=limit))
+        session = begin(target, options, tmp_path / f"run-{next(count)}")
+        session.real_time = False
         driver = SimulatedDriver(
             Workplace(target, str(tmp_path / "trials")),
             workers,
@@ -51,8 +52,8 @@ def simulate(problem_file, tmp_path):
             problem_decides=other.get("problem_decides", True),
             until_s=time_limit_s or math.inf,
         )
-        path = tmp_path / f"journal-{next(count)}.jsonl"
-        return session.run(driver, InlineSuggester(session.search), Journal(path)), path, driver
+        exit_code = session.run(driver, InlineSuggester(session.search))
+        return exit_code, session.directory.journal, driver
 
     return simulate
 
@@ -117,11 +118,21 @@ def test_the_time_limit_is_kept_to_the_second(simulate, trials, exit_code):
     code, path, _ = simulate(trials=trials, time_limit_s=600.0)
     assert code == exit_code
     (finished,) = of(path, Finished)
-    assert finished.time_s == 600.0
-    assert max(r.time_s for r in of(path, Started)) < 600.0
+    # It ends early when the last workers are idle and no further trial would be done in time.
+    assert 540.0 < finished.time_s <= 600.0
+    assert max(r.time_s for r in of(path, Started)) < 560.0
     ends = of(path, Ended)
-    assert sum(r.outcome.state is TrialState.PREEMPTED for r in ends) == 4
+    preempted = [r for r in ends if r.outcome.state is TrialState.PREEMPTED]
+    assert all(r.time_s == 600.0 for r in preempted)
+    assert len(preempted) <= 2
     assert len(ends) > 20
+
+
+def test_trials_that_still_run_when_the_time_is_up_are_preempted(simulate):
+    _, path, _ = simulate(trials=None, time_limit_s=600.0, durations="constant:700")
+    ends = [(record.time_s, record.outcome.state) for record in of(path, Ended)]
+    assert ends == [(600.0, TrialState.PREEMPTED)] * 4
+    assert of(path, Finished)[0].time_s == 600.0
 
 
 def test_a_search_that_ends_before_its_time_limit_ends_by_itself(simulate):
@@ -163,5 +174,5 @@ def test_a_problem_that_cannot_be_loaded_any_more_ends_the_simulation(problem_fi
     target = problem_file("raise ValueError('edited')\n", "edited.py")
     driver = SimulatedDriver(Workplace(target, str(tmp_path)), 2, parse_durations("constant:1", 0))
     with pytest.raises(ProblemError, match=r"edited\.py, line 1: ValueError: edited"):
-        driver.start(1, Trial(0, {"x": 0.5, "n": 1}))
+        driver.start(Start(1, Trial(0, {"x": 0.5, "n": 1})))
     driver.close()

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -129,7 +130,8 @@ def wait_until(true):
 
 def test_the_child_declares_its_problem_first(start):
     (loaded,) = messages_until(start(), Loaded)
-    assert (loaded.declaration["name"], loaded.declaration["objective"]) == ("task", "loss")
+    declaration = json.loads(loaded.declaration)
+    assert (declaration["name"], declaration["objective"]) == ("task", "loss")
 
 
 def test_reports_arrive_while_the_trial_runs(start):

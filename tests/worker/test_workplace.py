@@ -1,7 +1,9 @@
+from multiprocessing.connection import wait
+
 import pytest
 
 from deephpo.trial import Trial
-from deephpo.worker.messages import Assignment
+from deephpo.worker.messages import Assignment, Gone
 from deephpo.worker.workplace import Workplace, thread_limits
 
 THREADS = "OMP_NUM_THREADS"
@@ -12,13 +14,26 @@ def test_an_assignment_holds_all_that_a_child_needs():
     assert workplace.assignment(Trial(42, {"lr": 0.1}, seed=7)) == Assignment(
         42, {"lr": 0.1}, 7, "/runs/one/trials/000042"
     )
-    assert workplace.assignment(Trial(0, {}), wants_duration=True).wants_duration
 
 
-def test_each_worker_has_an_output_file_of_its_own_or_none():
-    workplace = Workplace("task.py", "/trials", "/output")
-    assert str(workplace.output_of(7)) == "/output/worker-00007.txt"
-    assert Workplace("task.py", "/trials").output_of(7) is None
+def test_a_trial_that_goes_out_again_learns_so_and_when_the_search_ends():
+    workplace = Workplace("task.py", "/runs/one/trials", notice_s=2.5)
+    again = workplace.assignment(Trial(42, {"lr": 0.1}, seed=7), attempt=3, left_s=90.0)
+    assert (again.attempt, again.left_s, again.notice_s) == (3, 90.0, 2.5)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_each_worker_has_an_output_file_of_its_own_or_none(kept, problem_file, tmp_path):
+    target = problem_file("print('loading', flush=True)\nraise ValueError\n")
+    output = tmp_path / "output"
+    process = Workplace(target, str(tmp_path / "trials"), str(output) if kept else None).process_of(7, 1.0)
+    try:
+        while not any(isinstance(message, Gone) for message in process.poll()):
+            wait(process.sources, 0.1)
+    finally:
+        process.kill()
+    printed = {path.name: path.read_text() for path in tmp_path.glob("output/*")}
+    assert printed == ({"worker-00007.txt": "loading\n"} if kept else {})
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(16, "16"), (2.9, "2"), (1.0, "1"), (0.25, "1")])
