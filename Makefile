@@ -11,11 +11,12 @@ export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
-.PHONY: help demo test lint types clean
+.PHONY: help demo test test-faults lint types clean
 
 help:
 	@echo 'make demo    install, then search for a minute with 1 master and 3 workers under mpirun'
 	@echo 'make test    install what the tests need (TensorFlow too), then run them all'
+	@echo 'make test-faults   kill everything that can be killed; FAULTS=long takes its time'
 	@echo 'make lint    ruff: style and format'
 	@echo 'make types   mypy --strict'
 	@echo 'make clean   remove .venv and what was built'
@@ -43,6 +44,10 @@ demo: $(VENV)/demo.done
 
 test: $(VENV)/test.done
 	$(BIN)/python -m pytest $(TESTS)
+
+# FAULTS=long repeats everything as often as docs/reliability.md says.
+test-faults: $(VENV)/test.done
+	$(BIN)/python -m pytest -m "" tests/faults
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .
