@@ -4,7 +4,10 @@ from collections import Counter
 
 import pytest
 
-from deephpo.engine.coordinator import Coordinator, Goal
+from deephpo import Float, Space
+from deephpo.engine.backlog import Backlog, backlog_of
+from deephpo.engine.coordinator import HOPELESS_AFTER, RETRIES, Coordinator, Terms
+from deephpo.engine.deadline import Deadline, Durations, notice_s
 from deephpo.engine.events import (
     Ask,
     ShutDown,
@@ -15,57 +18,87 @@ from deephpo.engine.events import (
     Tick,
     TrialEnded,
     TrialReported,
+    WorkerAlive,
     WorkerGone,
     WorkerReady,
     Write,
 )
+from deephpo.problem import Declaration
 from deephpo.storage.records import (
     Asked,
     Ended,
     Finished,
+    Ignored,
     Reported,
+    Resumed,
     Started,
-    Suggested,
     WorkerJoined,
     WorkerLost,
 )
+from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, Report, Trial, TrialState
 
-
-def outcome(trial_id, state=TrialState.COMPLETED):
-    return Outcome(trial_id, state, 0.5 if state is TrialState.COMPLETED else None)
+DECLARATION = Declaration("demo", Space([Float("x", 0.0, 1.0)])).to_dict()
 
 
-def ended(worker, trial_id, state=TrialState.COMPLETED):
-    return TrialEnded(worker, outcome(trial_id, state))
+def outcome(trial_id, state=TrialState.COMPLETED, reason=""):
+    return Outcome(trial_id, state, 0.5 if state is TrialState.COMPLETED else None, reason=reason)
+
+
+def ended(worker, trial_id, state=TrialState.COMPLETED, reason=""):
+    return TrialEnded(worker, outcome(trial_id, state, reason))
+
+
+def trial(trial_id):
+    return Trial(trial_id, {"x": trial_id})
 
 
 class Game:
-    """Plays a coordinator: counts trials and seconds, and keeps every action in its order."""
+    """Plays a coordinator: counts trials and seconds, and keeps every action in its order.
 
-    def __init__(self, trials=None, time_s=None, workers=0):
-        self.coordinator = Coordinator(Goal(trials, time_s))
+    workers: so many are ready.  places: so many there can be.
+    """
+
+    def __init__(self, workers=0, places=None, backlog=None, **terms):
+        self.coordinator = Coordinator(Terms(**terms, workers=places), backlog)
         self.now_s = 0.0
         self.actions = []
-        self.made = 0
+        self.made = 0 if backlog is None else backlog.suggested
         self.events = [WorkerReady(worker, f"node{worker}") for worker in range(1, workers + 1)]
         for event in self.events:
             self.tell(event)
 
-    def tell(self, event):
+    def tell(self, event, after_s=1.0):
         """Let an event happen a second later; returns the actions."""
-        self.now_s += 1.0
+        self.now_s += after_s
         actions = self.coordinator.handle(event, self.now_s)
         self.actions += actions
         return actions
 
-    def answer(self, count=None, exhausted=False):
+    def answer(self, count=None, exhausted=False, after_s=1.0):
         """Answer the last Ask with so many trials, all that it asked for unless told otherwise."""
         asked = [action.q for action in self.actions if isinstance(action, Ask)][-1]
         count = asked if count is None else count
-        trials = tuple(Trial(k, {"x": k}) for k in range(self.made, self.made + count))
+        trials = tuple(trial(k) for k in range(self.made, self.made + count))
         self.made += count
-        return self.tell(SuggestionsMade(trials, exhausted))
+        return self.tell(SuggestionsMade(trials, exhausted), after_s)
+
+    def start_all(self, after_s=1.0):
+        """Answer until every worker has a trial."""
+        while self.coordinator.thinking:
+            self.answer(after_s=after_s)
+
+    @property
+    def running(self):
+        """The trials that run now, by their workers."""
+        running = {}
+        for action in self.actions:
+            match action:
+                case Start(worker=worker, trial=started):
+                    running[worker] = started.id
+                case Write(record=Ended(worker=worker)):
+                    del running[worker]
+        return running
 
     def of(self, kind):
         return [action for action in self.actions if isinstance(action, kind)]
@@ -87,7 +120,7 @@ class TestHandingOut:
         game = Game()
         assert kinds(game.tell(WorkerReady(1, "node1"))) == ["WorkerJoined", "Asked", "Ask"]
         assert kinds(game.answer()) == ["Suggested", "Started", "Start"]
-        assert game.of(Start) == [Start(1, Trial(0, {"x": 0}))]
+        assert game.of(Start) == [Start(1, trial(0), attempt=0, left_s=None)]
 
     def test_a_record_stands_before_the_action_that_it_describes(self):
         game = Game(trials=4, workers=2)
@@ -177,14 +210,19 @@ class TestReports:
     def test_word_of_a_trial_that_does_not_run_there_is_ignored(self, late):
         game = Game(workers=1)
         game.answer()
-        assert game.tell(late) == []
+        actions = game.tell(late)
+        if isinstance(late, TrialEnded):
+            record = Ignored(game.now_s, late.worker, late.outcome.trial_id, "nobody waits for it")
+            assert actions == [Write(record)]
+        else:
+            assert actions == []
         assert kinds(game.tell(ended(1, 0)))[:2] == ["Ended", "Tell"]
 
     def test_an_outcome_counts_once(self):
         game = Game(trials=2, workers=1)
         game.answer()
         game.tell(ended(1, 0))
-        assert game.tell(ended(1, 0)) == []
+        assert kinds(game.tell(ended(1, 0))) == ["Ignored"]
         assert len(game.of(Tell)) == 1
         assert game.coordinator.exit_code is None
 
@@ -199,13 +237,14 @@ class TestLosses:
         assert actions[0].record.outcome == Outcome(0, TrialState.PREEMPTED, reason="no heartbeat")
         assert of(actions, Tell) == []
         actions = game.tell(ended(2, 1))
-        assert of(actions, Start) == [Start(2, Trial(0, {"x": 0}))]
+        assert of(actions, Start) == [Start(2, trial(0), attempt=1)]
 
-    def test_a_late_outcome_of_a_lost_worker_is_ignored(self):
+    def test_a_late_outcome_of_a_lost_worker_is_ignored_and_the_worker_gets_nothing(self):
         game = Game(workers=2)
         game.answer()
         game.tell(WorkerGone(1, "no heartbeat"))
-        assert game.tell(ended(1, 0)) == []
+        assert game.tell(ended(1, 0)) == [Write(Ignored(game.now_s, 1, 0, "nobody waits for it"))]
+        assert game.records(WorkerJoined)[-1].worker == 2
 
     def test_a_lost_worker_gets_nothing_more(self):
         game = Game(workers=2)
@@ -227,6 +266,479 @@ class TestLosses:
     def test_the_loss_of_a_worker_that_never_was_ready_is_recorded(self):
         game = Game()
         assert game.tell(WorkerGone(5, "no child")) == [Write(WorkerLost(1.0, 5, "no child"))]
+
+    def test_a_worker_is_lost_once(self):
+        game = Game(workers=1)
+        game.answer()
+        game.tell(WorkerGone(1, "killed"))
+        assert game.tell(WorkerGone(1, "its rank died too")) == []
+        assert len(game.records(Ended)) == len(game.records(WorkerLost)) == 1
+
+
+class TestRetries:
+    def lose(self, game, trial_id, worker, why):
+        """Lose the only worker, which has this trial, and welcome the next one; returns both's actions."""
+        assert game.running == {worker: trial_id}
+        return game.tell(WorkerGone(worker, why)), game.tell(WorkerReady(worker + 1, "node"))
+
+    @pytest.mark.parametrize("retries", [0, 1, RETRIES, 5])
+    def test_a_trial_that_loses_its_worker_goes_out_so_often_and_then_has_failed(self, retries):
+        game = Game(workers=1, retries=retries)
+        game.answer()
+        for loss in range(retries):
+            lost, welcome = self.lose(game, 0, loss + 1, f"loss {loss}")
+            assert kinds(lost) == ["Ended", "WorkerLost"]
+            assert of(welcome, Start) == [Start(loss + 2, trial(0), attempt=loss + 1)]
+        lost, welcome = self.lose(game, 0, retries + 1, "the last")
+        assert kinds(lost) == ["Ended", "Tell", "WorkerLost"]
+        why = f"given up: it lost {retries + 1} workers, the last one because: the last"
+        assert lost[1] == Tell(trial(0), Outcome(0, TrialState.FAILED, reason=why))
+        assert lost[0].record.outcome == lost[1].outcome
+        assert kinds(welcome) == ["WorkerJoined", "Asked", "Ask"]
+        assert len(game.of(Tell)) == 1
+
+    def test_a_trial_that_is_given_up_is_settled_once(self):
+        game = Game(workers=1, retries=0, trials=2)
+        game.answer()
+        game.tell(WorkerGone(1, "killed"))
+        assert kinds(game.tell(ended(1, 0))) == ["Ignored"]
+        assert game.coordinator.exit_code is None
+        game.tell(WorkerReady(2, "node"))
+        game.answer()
+        game.tell(ended(2, 1))
+        assert game.coordinator.exit_code == 0
+        assert [tell.trial.id for tell in game.of(Tell)] == [0, 1]
+
+    def test_the_last_trial_given_up_ends_the_search(self):
+        game = Game(workers=1, retries=0, trials=1)
+        game.answer()
+        actions = game.tell(WorkerGone(1, "killed"))
+        assert kinds(actions) == ["Ended", "Tell", "WorkerLost", "Finished"]
+        assert game.coordinator.exit_code == 3
+
+    def test_each_trial_has_retries_of_its_own(self):
+        game = Game(workers=2, retries=1)
+        game.start_all()
+        game.tell(WorkerGone(1, "killed"))
+        game.tell(WorkerGone(2, "killed"))
+        assert [record.outcome.state for record in game.records(Ended)] == [TrialState.PREEMPTED] * 2
+        game.tell(WorkerReady(3, "node"))
+        game.tell(WorkerReady(4, "node"))
+        assert {start.trial.id for start in game.of(Start)[-2:]} == {0, 1}
+        game.tell(WorkerGone(3, "killed"))
+        game.tell(WorkerGone(4, "killed"))
+        assert [record.outcome.state for record in game.records(Ended)[2:]] == [TrialState.FAILED] * 2
+
+    def test_retries_go_out_before_what_is_kept_ahead_and_before_anything_new(self):
+        game = Game(workers=3)
+        game.start_all()
+        game.tell(WorkerGone(1, "killed"))
+        game.tell(WorkerGone(2, "killed"))
+        game.tell(WorkerReady(4, "node"))
+        game.tell(ended(3, 2))
+        assert {start.trial.id for start in game.of(Start)[3:5]} == {0, 1}
+        assert len(game.of(Tell)) == 1
+
+
+class TestAWorkerThatIsReadyTwice:
+    def test_has_started_anew_and_its_trial_with_it(self):
+        game = Game(workers=1)
+        game.answer()
+        actions = game.tell(WorkerReady(1, "node1"))
+        assert kinds(actions) == ["Ended", "WorkerLost", "WorkerJoined", "Started", "Start"]
+        assert actions[0].record.outcome == Outcome(0, TrialState.PREEMPTED, reason="it started anew")
+        assert of(actions, Start) == [Start(1, trial(0), attempt=1)]
+
+    def test_is_given_up_with_its_trial_when_that_happens_too_often(self):
+        game = Game(workers=1, retries=1)
+        game.answer()
+        game.tell(WorkerReady(1, "node1"))
+        actions = game.tell(WorkerReady(1, "node1"))
+        assert kinds(actions) == ["Ended", "Tell", "WorkerLost", "WorkerJoined", "Asked", "Ask"]
+
+    def test_has_one_place_among_the_free_ones(self):
+        game = Game(workers=1)
+        game.tell(WorkerReady(1, "node1"))
+        assert [ask.q for ask in game.of(Ask)] == [1]
+        game.answer()
+        assert [start.worker for start in game.of(Start)] == [1]
+        assert not game.coordinator.thinking
+
+
+class TestTheLease:
+    def game(self, workers=2, **terms):
+        game = Game(workers=workers, lease_s=60.0, **terms)
+        game.start_all()
+        return game
+
+    def test_a_silent_worker_is_lost_and_its_trial_goes_out_again(self):
+        game = self.game()
+        game.tell(WorkerAlive(2), after_s=50.0)
+        assert kinds(game.tell(Tick(), after_s=1.0)) == []
+        actions = game.tell(Tick(), after_s=15.0)
+        assert kinds(actions) == ["Ended", "WorkerLost"]
+        why = "not a word from it for 60 s"
+        assert actions[0].record.outcome == Outcome(0, TrialState.PREEMPTED, reason=why)
+        assert actions[1].record == WorkerLost(game.now_s, 1, why)
+        assert of(game.tell(ended(2, 1)), Start) == [Start(2, trial(0), attempt=1)]
+
+    @pytest.mark.parametrize(
+        "word", [WorkerAlive(1), TrialReported(1, Report(0, 1, {"loss": 0.5})), ended(1, 0)]
+    )
+    def test_any_word_renews_the_lease(self, word):
+        game = self.game(workers=1)
+        game.tell(word, after_s=40.0)
+        game.start_all()
+        assert "WorkerLost" not in kinds(game.tell(Tick(), after_s=55.0))
+        assert "WorkerLost" in kinds(game.tell(Tick(), after_s=15.0))
+
+    def test_without_a_lease_silence_means_nothing(self):
+        game = Game(workers=1)
+        game.answer()
+        assert game.tell(Tick(), after_s=1e9) == []
+
+    def test_the_late_result_of_a_silent_worker_is_ignored_and_the_worker_welcome_again(self):
+        game = self.game()
+        game.tell(WorkerAlive(2), after_s=50.0)
+        game.tell(Tick(), after_s=30.0)
+        actions = game.tell(ended(1, 0))
+        assert kinds(actions)[:2] == ["Ignored", "WorkerJoined"]
+        why = "it came after its worker's lease had run out"
+        assert actions[0].record == Ignored(game.now_s, 1, 0, why)
+        assert of(actions, Tell) == []
+        assert of(actions, Start) == [Start(1, trial(0), attempt=1)]
+        game.tell(ended(1, 0))
+        assert [tell.trial.id for tell in game.of(Tell)] == [0]
+
+    def test_the_late_result_does_not_disturb_the_retry_that_runs_elsewhere(self):
+        game = self.game()
+        game.tell(ended(2, 1), after_s=50.0)
+        game.tell(Tick(), after_s=30.0)
+        game.tell(ended(2, game.running[2]))
+        assert game.running == {2: 0}
+        game.tell(ended(1, 0))
+        assert len(game.records(Ignored)) == 1
+        assert game.tell(ended(2, 0))[1] == Tell(trial(0), outcome(0))
+
+    def test_a_silent_worker_that_was_free_is_welcome_at_its_next_word(self):
+        game = Game(workers=1, lease_s=60.0)  # the search still owes the answer
+        game.tell(Tick(), after_s=100.0)
+        assert kinds(game.tell(WorkerAlive(1))) == ["WorkerJoined"]
+        assert of(game.answer(), Start) == [Start(1, trial(0))]
+
+    def test_a_silent_worker_that_still_has_its_trial_is_not(self):
+        game = self.game(workers=1)
+        game.tell(Tick(), after_s=100.0)
+        assert game.tell(WorkerAlive(1)) == []
+        assert game.tell(TrialReported(1, Report(0, 1, {"loss": 0.5}))) == []
+
+    def test_a_silent_worker_may_start_anew(self):
+        game = self.game(workers=1)
+        game.tell(Tick(), after_s=100.0)
+        assert kinds(game.tell(WorkerReady(1, "node1"))) == ["WorkerJoined", "Started", "Start"]
+        assert kinds(game.tell(ended(1, 0)))[:2] == ["Ended", "Tell"]
+
+    def test_a_silent_worker_that_then_is_gone_stays_so(self):
+        game = self.game(workers=2)
+        game.tell(WorkerAlive(2), after_s=50.0)
+        game.tell(Tick(), after_s=30.0)
+        assert game.tell(WorkerGone(1, "rank 1 died")) == []
+        assert game.tell(WorkerAlive(1)) == []
+        assert kinds(game.tell(ended(1, 0))) == ["Ignored"]
+        assert len(game.records(WorkerLost)) == 1
+
+    def test_word_from_one_that_is_not_ready_yet_is_no_welcome(self):
+        game = Game(lease_s=60.0)
+        assert game.tell(WorkerAlive(1)) == []
+
+
+class TestNoWorkerIsLeft:
+    def test_the_search_ends_so_that_it_can_be_resumed(self):
+        game = Game(places=2, trials=9)
+        game.tell(WorkerReady(1, "a"))
+        game.tell(WorkerGone(2, "its problem did not load"))
+        assert game.coordinator.exit_code is None
+        game.answer()
+        actions = game.tell(WorkerGone(1, "rank 1 died"))
+        assert kinds(actions) == ["Ended", "WorkerLost", "Finished"]
+        assert actions[-1].record.reason == "no worker is left; the last one: rank 1 died"
+        assert game.coordinator.exit_code == 75
+
+    def test_silent_ones_do_not_count_as_left(self):
+        game = Game(workers=2, places=2, lease_s=60.0)
+        game.tell(WorkerGone(1, "rank 1 died"))
+        game.tell(Tick(), after_s=100.0)
+        assert game.coordinator.exit_code == 75
+        assert "not a word from it for 60 s" in game.records(Finished)[0].reason
+
+    def test_one_that_came_back_counts_again(self):
+        game = Game(workers=2, places=2, lease_s=60.0)
+        game.tell(WorkerAlive(2), after_s=50.0)
+        game.tell(Tick(), after_s=30.0)
+        game.tell(WorkerAlive(1))
+        game.tell(WorkerGone(2, "rank 2 died"))
+        assert game.coordinator.exit_code is None
+
+    def test_where_more_may_come_the_search_waits_for_them(self):
+        game = Game(workers=2)
+        game.tell(WorkerGone(1, "gone"))
+        game.tell(WorkerGone(2, "gone"))
+        game.tell(Tick(), after_s=1e6)
+        assert game.coordinator.exit_code is None
+
+
+class TestAHopelessSearch:
+    def play(self, game, reasons):
+        """Let the only worker's next trials end, each with a reason of failure or, for None, well."""
+        actions = []
+        for reason in reasons:
+            game.start_all()
+            if game.coordinator.exit_code is not None:
+                break
+            state = TrialState.COMPLETED if reason is None else TrialState.FAILED
+            actions = game.tell(ended(1, game.running[1], state, reason or ""))
+        return actions
+
+    def test_ends_after_twenty_failures_and_names_the_most_frequent(self):
+        game = Game(workers=1, trials=100)
+        reasons = ["CUDA error", "ImportError: numpi", "ImportError: numpi", "CUDA error", "exit code 9"] * 4
+        self.play(game, reasons[:-1])
+        assert game.coordinator.exit_code is None
+        actions = self.play(game, ["ImportError: numpi"])
+        assert kinds(actions) == ["Ended", "Tell", "Finished", "ShutDown"]
+        reason = f"all of the first {HOPELESS_AFTER} trials failed, most often: ImportError: numpi"
+        assert game.records(Finished) == [Finished(game.now_s, reason, 3)]
+        assert game.coordinator.exit_code == 3
+
+    @pytest.mark.parametrize("place", [0, 7, 19])
+    def test_not_if_one_trial_succeeded(self, place):
+        game = Game(workers=1, trials=100)
+        reasons = ["no"] * 30
+        reasons[place] = None
+        self.play(game, reasons)
+        assert len(game.of(Tell)) == 30
+        assert game.coordinator.exit_code is None
+
+    def test_not_if_one_trial_was_only_stopped(self):
+        game = Game(workers=1, trials=100)
+        game.answer()
+        game.tell(ended(1, 0, TrialState.STOPPED))
+        self.play(game, ["no"] * 30)
+        assert game.coordinator.exit_code is None
+
+    def test_twenty_trials_that_were_all_that_was_wanted_are_done(self):
+        game = Game(workers=1, trials=HOPELESS_AFTER)
+        self.play(game, ["no"] * HOPELESS_AFTER)
+        assert game.records(Finished)[0].reason == f"all {HOPELESS_AFTER} trials are done"
+        assert game.coordinator.exit_code == 3
+
+    def test_preempted_trials_do_not_count_and_given_up_ones_do(self):
+        game = Game(workers=1, trials=100)
+        game.answer()
+        for _ in range(2 * HOPELESS_AFTER):
+            game.tell(ended(1, 0, TrialState.PREEMPTED))
+        assert game.coordinator.exit_code is None
+        game = Game(workers=1, trials=100, retries=0)
+        for worker in range(1, HOPELESS_AFTER + 1):
+            game.start_all()
+            game.tell(WorkerGone(worker, "killed"))
+            game.tell(WorkerReady(worker + 1, "node"))
+        assert game.coordinator.exit_code == 3
+
+    @pytest.mark.parametrize(
+        ("settled", "succeeded", "more"),
+        [(20, 0, None), (33, 0, None), (10, 0, 10), (19, 0, 1), (10, 1, None)],
+    )
+    def test_who_resumes_it_knows_better_unless_it_was_not_seen_yet(self, settled, succeeded, more):
+        backlog = Backlog(suggested=settled, settled=settled, succeeded=succeeded)
+        game = Game(workers=1, trials=100, backlog=backlog)
+        self.play(game, ["no"] * (30 if more is None else more - 1))
+        assert game.coordinator.exit_code is None
+        if more is not None:
+            self.play(game, ["no"])
+            assert game.coordinator.exit_code == 3
+
+    def test_many_trials_given_up_at_once_do_not_step_over_the_limit(self):
+        game = Game(workers=40, trials=100, retries=0, lease_s=60.0)
+        game.start_all()
+        game.tell(Tick(), after_s=200.0)
+        assert game.coordinator.exit_code == 3
+        assert "all of the first 40 trials failed" in game.records(Finished)[0].reason
+
+
+class TestResuming:
+    def backlog(self, **changes):
+        given = {"waiting": (trial(3), trial(7), trial(8)), "suggested": 9, "settled": 6, "succeeded": 4}
+        return Backlog(**(given | {"starts": Counter({3: 2, 7: 1}), "losses": Counter({3: 1})} | changes))
+
+    def test_waiting_trials_go_out_first_in_their_order_with_their_attempts(self):
+        game = Game(workers=3, trials=20, backlog=self.backlog())
+        starts = [(start.worker, start.trial.id, start.attempt) for start in game.of(Start)]
+        assert starts == [(1, 3, 2), (2, 7, 1), (3, 8, 0)]
+        assert game.of(Ask) == [Ask(1)]  # the one ahead
+
+    def test_nothing_new_is_asked_for_while_enough_is_waiting(self):
+        game = Game(workers=1, trials=20, backlog=self.backlog())
+        for trial_id in (3, 7):
+            game.tell(ended(1, trial_id))
+            assert game.of(Ask) == []
+        game.tell(ended(1, 8))
+        assert game.of(Ask) == [Ask(1)]
+
+    def test_what_was_suggested_and_settled_before_counts(self):
+        game = Game(workers=3, trials=10, backlog=self.backlog())
+        assert game.of(Ask) == [Ask(1)]
+        for start in game.of(Start):
+            game.tell(ended(start.worker, start.trial.id))
+        game.answer()
+        assert game.of(Ask) == [Ask(1)]
+        assert game.coordinator.exit_code is None
+        game.tell(ended(game.of(Start)[-1].worker, 9))
+        assert game.records(Finished)[0].reason == "all 10 trials are done"
+        assert game.coordinator.exit_code == 0
+
+    @pytest.mark.parametrize(("succeeded", "code"), [(0, 3), (1, 0)])
+    def test_a_success_of_before_is_a_success(self, succeeded, code):
+        game = Game(workers=1, trials=1, backlog=Backlog((trial(0),), suggested=1, succeeded=succeeded))
+        game.tell(ended(1, 0, TrialState.FAILED))
+        assert game.coordinator.exit_code == code
+
+    def test_workers_lost_before_count_among_the_retries(self):
+        game = Game(workers=1, retries=2, backlog=self.backlog())
+        game.tell(WorkerGone(1, "killed"))
+        assert game.records(Ended)[0].outcome.state is TrialState.PREEMPTED
+        game.tell(WorkerReady(2, "node"))
+        game.tell(WorkerGone(2, "killed"))
+        assert game.records(Ended)[1].outcome.reason.startswith("given up: it lost 3 workers")
+
+    @pytest.mark.parametrize("settled", [10, 12])
+    def test_a_search_that_was_done_ends_at_once(self, settled):
+        backlog = Backlog(suggested=settled, settled=settled, succeeded=1)
+        game = Game(trials=10, backlog=backlog)
+        assert kinds(game.tell(Tick())) == ["Finished"]
+        assert game.coordinator.exit_code == 0
+
+    def test_a_search_that_found_nothing_untried_is_asked_again(self):
+        # The problem may have wider bounds now.
+        game = Game(workers=1, trials=10, backlog=Backlog(suggested=4, settled=4, succeeded=4))
+        assert game.of(Ask) == [Ask(1)]
+        game.answer(count=0, exhausted=True)
+        assert game.records(Finished)[0].reason == "nothing untried is left: all 4 configurations were tried"
+        assert game.coordinator.exit_code == 0
+
+
+class TestTheDeadline:
+    def game(self, workers=1, durations=(10.0, 10.0, 10.0), **terms):
+        """Return a game whose only worker had trials that lasted so long, and has the next one."""
+        game = Game(workers=workers, **terms)
+        game.start_all()
+        for duration_s in durations:
+            game.tell(ended(1, game.running[1]), after_s=duration_s)
+            game.start_all(after_s=0.0)
+        return game
+
+    @pytest.mark.parametrize("asked_for", [True, False])
+    @pytest.mark.parametrize("trials", [None, 100])
+    @pytest.mark.parametrize("success", [True, False])
+    def test_only_the_users_own_limit_without_a_number_of_trials_is_an_end_as_asked(
+        self, asked_for, trials, success
+    ):
+        game = Game(workers=1, trials=trials, deadline=Deadline(100.0, asked_for))
+        game.answer()
+        game.tell(ended(1, 0, TrialState.COMPLETED if success else TrialState.FAILED))
+        game.answer()
+        actions = game.tell(Tick(), after_s=100.0)
+        assert kinds(actions) == ["Ended", "Finished", "ShutDown"]
+        assert actions[0].record.outcome == Outcome(1, TrialState.PREEMPTED, reason="the time is up")
+        assert actions[1].record.reason == "the time is up"
+        expected = 75 if trials or not asked_for else 0 if success else 3
+        assert game.coordinator.exit_code == expected
+
+    def test_a_trial_is_told_how_long_the_search_goes_on(self):
+        game = Game(workers=1, deadline=Deadline(100.0))
+        game.answer()
+        assert game.of(Start)[0].left_s == 98.0
+
+    @pytest.mark.parametrize(("left_s", "starts"), [(10.5, True), (10.0, True), (9.5, False)])
+    def test_nothing_starts_that_would_not_be_done_in_time(self, left_s, starts):
+        game = self.game(deadline=Deadline(1000.0))
+        game.coordinator.handle(ended(1, game.running[1]), 1000.0 - left_s)
+        assert (game.coordinator.exit_code is None) == starts
+
+    def test_nothing_new_is_asked_for_either(self):
+        game = self.game(workers=2, deadline=Deadline(1000.0))
+        asks = len(game.of(Ask))
+        actions = game.tell(ended(1, game.running[1]), after_s=993.0 - game.now_s)
+        assert kinds(actions) == ["Ended", "Tell"]
+        assert len(game.of(Ask)) == asks
+        assert game.coordinator.exit_code is None  # worker 2 still has a trial
+
+    def test_the_search_ends_early_when_nothing_runs_and_nothing_may_start(self):
+        game = self.game(workers=2, deadline=Deadline(1000.0))
+        game.tell(ended(1, game.running[1]), after_s=993.0 - game.now_s)
+        actions = game.tell(ended(2, game.running[2]))
+        assert kinds(actions) == ["Ended", "Tell", "Finished", "ShutDown", "ShutDown"]
+        assert actions[2].record.reason == "no trial would be done before the time is up"
+        assert game.coordinator.exit_code == 0
+
+    @pytest.mark.parametrize(("trials", "asked_for"), [(100, True), (None, False)])
+    def test_such_an_early_end_is_to_be_resumed_if_more_was_wanted(self, trials, asked_for):
+        game = self.game(trials=trials, deadline=Deadline(1000.0, asked_for))
+        game.coordinator.handle(ended(1, game.running[1]), 995.0)
+        assert game.coordinator.exit_code == 75
+
+    def test_a_trial_that_would_go_on_from_its_checkpoint_starts_to_the_last(self):
+        game = self.game(deadline=Deadline(1000.0), resumable=True)
+        game.tell(ended(1, game.running[1]), after_s=998.0 - game.now_s)
+        game.answer()
+        assert game.of(Start)[-1].left_s == 1.0
+        assert game.coordinator.exit_code is None
+
+    def test_two_durations_say_nothing_yet(self):
+        game = self.game(durations=(400.0,), deadline=Deadline(1000.0))
+        game.tell(ended(1, game.running[1]), after_s=400.0)
+        game.answer()
+        assert len(game.of(Start)) == 3
+
+    def test_the_median_decides_and_not_one_long_trial(self):
+        game = self.game(durations=(10.0, 700.0, 10.0, 10.0), deadline=Deadline(1000.0))
+        game.coordinator.handle(ended(1, game.running[1]), 985.0)
+        assert game.coordinator.exit_code is None
+
+    def test_failures_say_nothing_about_durations(self):
+        game = Game(workers=1, deadline=Deadline(1000.0))
+        for _ in range(9):
+            game.answer()
+            game.tell(ended(1, game.running[1], TrialState.FAILED), after_s=100.0)
+        game.answer()
+        assert game.coordinator.exit_code is None
+        assert len(game.of(Start)) == 10
+
+    def test_a_retry_is_not_started_either_if_it_is_too_late(self):
+        game = self.game(workers=2, deadline=Deadline(1000.0))
+        game.tell(Tick(), after_s=994.0 - game.now_s)
+        game.tell(WorkerGone(1, "killed"))
+        actions = game.tell(ended(2, game.running[2]))
+        assert kinds(actions) == ["Ended", "Tell", "Finished", "ShutDown"]
+
+
+class TestDurations:
+    def test_the_median_of_the_last_ones_is_typical(self):
+        durations, rng, last = Durations(), random.Random(1), []
+        for count in range(1, 1000):
+            last = [*last, rng.lognormvariate(2, 1)][-256:]
+            durations.add(last[-1])
+            assert durations.typical_s == (0.0 if count < 3 else sorted(last)[len(last) // 2])
+
+    def test_equal_durations_are_forgotten_one_by_one(self):
+        durations = Durations()
+        for duration_s in [1.0] * 256 + [2.0] * 129:
+            durations.add(duration_s)
+        assert durations.typical_s == 2.0
+
+    @pytest.mark.parametrize(("time_s", "before_s"), [(60.0, 3.0), (600.0, 30.0), (86400.0, 30.0)])
+    def test_running_trials_are_told_a_little_before_the_end(self, time_s, before_s):
+        assert notice_s(time_s) == before_s
 
 
 class TestTheEnd:
@@ -272,7 +784,7 @@ class TestTheEnd:
         ("trials", "success", "code"), [(None, True, 0), (None, False, 3), (100, True, 75)]
     )
     def test_the_end_of_the_time_preempts_what_runs(self, trials, success, code):
-        game = Game(trials=trials, time_s=10.0, workers=2)
+        game = Game(trials=trials, deadline=Deadline(10.0), workers=2)
         game.answer()
         game.answer()
         game.tell(ended(1, 0, TrialState.COMPLETED if success else TrialState.FAILED))
@@ -286,7 +798,7 @@ class TestTheEnd:
         assert game.coordinator.exit_code == code
 
     def test_a_result_at_the_very_end_of_the_time_still_counts(self):
-        game = Game(time_s=10.0, workers=1)
+        game = Game(deadline=Deadline(10.0), workers=1)
         game.answer()
         actions = game.coordinator.handle(ended(1, 0), 12.0)
         assert kinds(actions) == ["Ended", "Tell", "Finished", "ShutDown"]
@@ -311,84 +823,205 @@ class TestTheEnd:
         assert game.coordinator.exit_code == 75
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_whatever_happens_the_books_are_right(seed):
-    """Random events, late and wrong ones among them, against the promises of the engine."""
-    rng = random.Random(seed)
-    goal, size, known = rng.choice([None, 1, 7, 40]), rng.choice([None, 5, 60]), itertools.count(1)
-    game = Game(trials=goal, time_s=rng.choice([None, 300.0]))
-    running, alive, open_asks = {}, set(), []
-    handed, told, settled = Counter(), Counter(), 0
+class World:
+    """Random events, late and wrong ones among them, against the promises of the engine.
 
-    def random_event():
+    It keeps books of its own, by the actions alone, and compares.
+    """
+
+    def __init__(self, seed):
+        self.rng = rng = random.Random(seed)
+        self.goal, self.size = rng.choice([None, 1, 40, 100]), rng.choice([None, 5, 100])
+        self.places, self.retries = rng.choice([None, 3, 8]), rng.choice([0, 1, 2])
+        self.deadline = rng.choice([None, Deadline(300.0, rng.random() < 0.5)])
+        self.states = rng.choice(
+            [list(TrialState), [TrialState.FAILED], [TrialState.COMPLETED], [TrialState.COMPLETED]]
+        )
+        self.terms = {
+            "trials": self.goal,
+            "deadline": self.deadline,
+            "retries": self.retries,
+            "lease_s": rng.choice([None, 25.0]),
+            "resumable": rng.random() < 0.3,
+        }
+        self.game = Game(places=self.places, **self.terms)
+        self.known = itertools.count(1)
+        self.history = []
+        """All records, of all processes."""
+        self.at_work, self.running = {}, {}
+        """What each worker has, as it believes itself, and as the engine believes."""
+        self.there, self.lost, self.open_asks, self.waiting_first = set(), set(), [], set()
+        self.handed, self.losses, self.told = Counter(), Counter(), Counter()
+        self.settled = self.succeeded = 0
+
+    def event(self):
         """Return a likely event; the world is free to say things twice, late, or of strangers."""
-        choice = rng.random()
-        if choice < 0.10 and len(alive) < 8:
-            worker = next(known)
-            alive.add(worker)
-            return WorkerReady(worker, "node")
-        if choice < 0.14 and alive:
-            worker = rng.choice(sorted(alive))
-            alive.discard(worker)
-            return WorkerGone(worker, "gone")
-        if choice < 0.45 and open_asks:
-            q = open_asks.pop()
-            count = q if size is None else min(q, size - game.made)
-            trials = tuple(Trial(game.made + k, {}) for k in range(count))
-            game.made += count
-            return SuggestionsMade(trials, count < q)
-        if choice < 0.75 and running:
-            worker = rng.choice(sorted(running))
-            return ended(worker, running[worker], rng.choice(list(TrialState)))
-        if choice < 0.85:
+        rng, choice = self.rng, self.rng.random()
+        anybody = sorted(self.there | set(self.at_work) | self.lost) or [1]
+        if choice < 0.12 and len(self.there) < 8:
+            return WorkerReady(rng.randint(1, self.places) if self.places else next(self.known), "node")
+        if choice < 0.15:
+            return WorkerGone(rng.choice(anybody), "gone")
+        if choice < 0.40 and self.open_asks:
+            return SuggestionsMade(*self.answer(self.open_asks.pop()))
+        if choice < 0.60 and self.at_work:
+            worker = rng.choice(sorted(self.at_work))  # perhaps one whose trial runs elsewhere by now
+            return ended(worker, self.at_work.pop(worker), rng.choice(self.states), rng.choice("abc"))
+        if choice < 0.65:
             return ended(rng.randrange(20), rng.randrange(50))
-        if choice < 0.95:
-            return TrialReported(rng.randrange(20), Report(rng.randrange(50), 1, {"loss": 1.0}))
-        return Tick() if rng.random() < 0.97 else StopRequested("enough")
+        if choice < 0.72:
+            worker = rng.choice([*self.at_work, rng.randrange(20)])
+            trial_id = self.at_work.get(worker, rng.randrange(50))
+            return TrialReported(worker, Report(trial_id, 1, {"loss": 1.0}))
+        if choice < 0.90:
+            return WorkerAlive(rng.choice(anybody))
+        return Tick() if rng.random() < 0.99 else StopRequested("enough")
 
-    for _ in range(600):
-        event = random_event()
-        actions = game.tell(event)
+    def answer(self, q):
+        count = q if self.size is None else min(q, self.size - self.game.made)
+        trials = tuple(trial(self.game.made + k) for k in range(count))
+        self.game.made += count
+        return trials, count < q
+
+    def turn(self):
+        event = self.event()
+        actions = self.game.tell(event)
+        self.history += [action.record for action in of(actions, Write)]
         for before, action in itertools.pairwise([None, *actions]):
-            match action:
-                case Write(record=Ended(worker=worker, outcome=result)):
-                    assert running.pop(worker) == result.trial_id
-                    settled += result.state is not TrialState.PREEMPTED
-                case Start(worker=worker, trial=trial):
-                    assert before == Write(Started(game.now_s, trial.id, worker))
-                    assert worker in alive
-                    assert worker not in running
-                    assert trial.id not in running.values()
-                    assert told[trial.id] == 0
-                    running[worker] = trial.id
-                    handed[trial.id] += 1
-                case Ask(q=q):
-                    assert before == Write(Asked(game.now_s, q))
-                    assert not open_asks
-                    open_asks.append(q)
-                case Tell(trial=trial):
-                    assert before == Write(Ended(game.now_s, event.worker, event.outcome))
-                    told[trial.id] += 1
-                case ShutDown(worker=worker):
-                    assert worker in alive
-        assert max(told.values(), default=0) <= 1
-        assert goal is None or len(handed) <= goal
-        assert sum(told.values()) == settled
-        assert game.coordinator.thinking == bool(open_asks) or game.coordinator.exit_code is not None
-        if game.coordinator.exit_code is not None:
-            break
+            self.take(event, before, action)
+        self.compare()
+
+    def take(self, event, before, action):
+        now_s = self.game.now_s
+        match action:
+            case Write(record=WorkerJoined(worker=worker)):
+                assert worker not in self.there
+                self.there.add(worker)
+                self.lost.discard(worker)
+                if isinstance(event, WorkerReady):
+                    self.at_work.pop(worker, None)
+            case Write(record=WorkerLost(worker=worker)):
+                assert worker not in self.lost | set(self.running)
+                self.there.discard(worker)
+                self.lost.add(worker)
+                if isinstance(event, WorkerGone | WorkerReady):
+                    self.at_work.pop(worker, None)
+                if before is not None and isinstance(before, Write) and isinstance(before.record, Ended):
+                    assert before.record.worker == worker
+                    self.losses[before.record.outcome.trial_id] += 1
+            case Write(record=Ended(worker=worker, outcome=result)):
+                assert self.running.pop(worker) == result.trial_id
+                if result.state is TrialState.PREEMPTED:
+                    self.waiting_first.add(result.trial_id)
+                else:
+                    self.settled += 1
+                    self.succeeded += result.state is TrialState.COMPLETED
+                if result.reason.startswith("given up"):
+                    assert result.state is TrialState.FAILED
+                    assert self.losses[result.trial_id] == self.retries
+            case Write(record=Reported(report=report)):
+                assert self.running[event.worker] == report.trial_id
+            case Write(record=Ignored(worker=worker, trial_id=trial_id)):
+                assert (event.worker, event.outcome.trial_id) == (worker, trial_id)
+                assert self.running.get(worker) != trial_id
+            case Start(worker=worker, trial=started, attempt=attempt, left_s=left_s):
+                assert before == Write(Started(now_s, started.id, worker))
+                assert worker in self.there
+                assert worker not in self.running
+                assert started.id not in self.running.values()
+                assert self.told[started.id] == 0
+                assert attempt == self.handed[started.id]
+                assert left_s == (self.deadline and self.deadline.time_s - now_s)
+                assert not self.waiting_first or started.id in self.waiting_first
+                self.waiting_first.discard(started.id)
+                self.running[worker] = self.at_work[worker] = started.id
+                self.handed[started.id] += 1
+            case Ask(q=q):
+                assert before == Write(Asked(now_s, q))
+                assert not self.open_asks
+                assert q > 0
+                self.open_asks.append(q)
+            case Tell(trial=told, outcome=result):
+                assert before.record.outcome == result
+                self.told[told.id] += 1
+            case ShutDown(worker=worker):
+                assert worker in self.there
+
+    def compare(self):
+        coordinator = self.game.coordinator
+        assert max(self.told.values(), default=0) <= 1
+        assert self.goal is None or len(self.handed) <= self.goal
+        assert sum(self.told.values()) == self.settled
+        assert max(self.losses.values(), default=0) <= self.retries + 1
+        assert coordinator.thinking == bool(self.open_asks) or coordinator.exit_code is not None
         # Nobody waits while there is something to do: a free worker means that the search owes an answer,
-        # or has none to give any more.
-        if len(running) < len(alive):
-            spent = goal is not None and game.made >= goal
-            assert open_asks or spent or game.coordinator._exhausted
-    if game.coordinator.exit_code is not None:
-        assert isinstance(game.actions[-1], ShutDown | Write)
-        assert [action.worker for action in game.of(ShutDown)] == sorted(alive)
-        assert len(game.records(Finished)) == 1
-        assert running == {}
-        if game.coordinator.exit_code == 3:
-            assert not any(r.outcome.state is TrialState.COMPLETED for r in game.records(Ended))
-        if "trials are done" in game.records(Finished)[0].reason:
-            assert settled == goal
-    assert len(game.records(Suggested)) >= len(game.of(Ask)) - 1
+        # has none to give any more, or that there is no time left for another trial.
+        if coordinator.exit_code is None and len(self.running) < len(self.there):
+            spent = self.goal is not None and self.game.made >= self.goal
+            late = coordinator._is_too_late(self.game.now_s)
+            assert self.open_asks or spent or late or coordinator._exhausted
+            assert not self.waiting_first or late
+
+    def crash(self):
+        """Kill the process and resume: all that goes on is what the journal says."""
+        backlog = self.check_backlog()
+        self.history.append(Resumed(self.game.now_s, "0.1.0", "head", DECLARATION, {}))
+        self.waiting_first |= {k for k in self.handed if not self.told[k]}
+        self.running, self.at_work, self.there, self.lost, self.open_asks = {}, {}, set(), set(), []
+        self.game.coordinator = Coordinator(Terms(**self.terms, workers=self.places), backlog)
+
+    def check_backlog(self):
+        backlog = backlog_of(self.history)
+        counts = (backlog.suggested, backlog.settled, backlog.succeeded)
+        assert counts == (self.game.made, self.settled, self.succeeded)
+        waiting = [k for k in range(self.game.made) if not self.told[k]]
+        assert [waits.id for waits in backlog.waiting] == sorted(
+            waiting, key=lambda k: (not self.handed[k], k)
+        )
+        for counter, truth in ((backlog.starts, self.handed), (backlog.losses, self.losses)):
+            assert counter == {k: truth[k] for k in waiting if truth[k]}
+        state = RunState(self.history)
+        assert state.done == self.settled
+        assert state.running == set(self.running.values())
+        assert state.counts[TrialState.COMPLETED] == self.succeeded
+        return backlog
+
+    def check_end(self):
+        game, code = self.game, self.game.coordinator.exit_code
+        if code is None:
+            return
+        finished = [record for record in self.history if isinstance(record, Finished)]
+        reason = finished[-1].reason
+        assert self.history[-1] == finished[-1] == Finished(game.now_s, reason, code)
+        homewards = list(itertools.takewhile(lambda a: isinstance(a, ShutDown), reversed(game.actions)))
+        assert [action.worker for action in reversed(homewards)] == sorted(self.there)
+        assert self.running == {}
+        as_asked = 0 if self.succeeded else 3
+        if "trials are done" in reason:
+            assert (code, self.settled) == (as_asked, self.goal)
+        elif "nothing untried" in reason:
+            assert (code, self.settled, game.made) == (as_asked, self.size, self.size)
+        elif "of the first" in reason:
+            assert (code, self.succeeded) == (3, 0)
+            assert self.settled >= HOPELESS_AFTER
+        elif "no worker is left" in reason:
+            assert (code, len(self.lost)) == (75, self.places)
+        elif "the time is up" in reason:
+            assert code == (as_asked if self.deadline.asked_for and self.goal is None else 75)
+            assert game.now_s >= 300.0 or (reason.startswith("no trial") and not self.terms["resumable"])
+        else:
+            assert (code, reason) == (75, "enough")
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_whatever_happens_the_books_are_right(seed):
+    world = World(seed)
+    crashes = world.rng.choice([0.0, 0.0, 0.005])
+    for _ in range(600):
+        world.turn()
+        if world.game.coordinator.exit_code is not None:
+            break
+        if world.rng.random() < crashes:
+            world.crash()
+    world.check_backlog()
+    world.check_end()
