@@ -49,4 +49,7 @@ class LocalDriver:
             keeper.send_home()
         waiting = list(self._keepers.values())
         while waiting := [keeper for keeper in waiting if not keeper.is_home()]:
+            # Who saves something may print and report while it does, and must not be held up by that.
+            for keeper in waiting:
+                keeper.poll()
             time.sleep(0.01)

@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 def main(descriptor: int, target: str) -> None:
     """Serve assignments until the parent closes the line."""
     _die_with_parent()
-    line = Connection(descriptor)
+    line, pid = Connection(descriptor), os.getpid()
     os.set_inheritable(descriptor, False)
     lock = Lock()
 
@@ -46,6 +46,8 @@ def main(descriptor: int, target: str) -> None:
         except EOFError:
             return
         outcome = evaluate(problem, assignment, send)
+        if os.getpid() != pid:  # a fork of the user's that came back from run(): nobody waits for it
+            os._exit(0)
         if assignment.wants_duration and problem.duration is not None:
             send(Lasted(float(problem.duration(dict(assignment.config)))))
         # What the trial printed is to be there when its end is noticed.

@@ -53,6 +53,10 @@ class TrialProcess:
         self._doom = ""
         """Why the running trial is being ended; empty if it is not."""
         self._kill_at_s = 0.0
+        self._spent = False
+        """Whether the child is to be replaced although it did not die by itself."""
+        self._leaving = False
+        """Whether no other child is to follow."""
         self._failed_starts = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._start()
@@ -88,13 +92,16 @@ class TrialProcess:
                 messages += self._receive(self._line.recv())
         except (EOFError, OSError):
             ended = True
-        if self._process is not None and ended:
+        except Exception:  # noqa: BLE001  (what is no pickle of ours can raise anything)
+            self._spend()
+        if self._process is not None and (ended or self._spent):
             messages += self._bury()
         self._police()
         return messages
 
     def terminate(self) -> None:
-        """Ask the running trial to save what it can; :meth:`kill` is to follow."""
+        """Ask the running trial to save what it can; :meth:`kill` is to follow, and no other child."""
+        self._leaving = True
         if self._process is not None and self._assignment is not None:
             self._signal_group(signal.SIGTERM)
 
@@ -125,6 +132,8 @@ class TrialProcess:
                 self._assignment = None
                 if self._doom:
                     message = Outcome(message.trial_id, TrialState.FAILED, reason=self._take_doom())
+                    # The memory that it kept and what it left running are not to break the next one's limits.
+                    self._spend()
             case _:
                 pass
         return [message]
@@ -145,6 +154,11 @@ class TrialProcess:
         if broken is not None:
             self._doom, self._kill_at_s = broken, now + GRACE_S
             self._signal_group(signal.SIGTERM)
+
+    def _spend(self) -> None:
+        """End the child, so that another one follows."""
+        self._spent = True
+        self._signal_group(signal.SIGKILL)
 
     def _take_doom(self) -> str:
         doom, self._doom = self._doom, ""
@@ -168,6 +182,7 @@ class TrialProcess:
         self._line, self._printed = line, printed
         self._output.reopen()
         self._failed_starts += 1
+        self._spent = False
 
     def _fork(self, command: list[str], line: int, printing: int) -> subprocess.Popen[bytes]:
         pauses_s = list(_FORK_PAUSES_S)
@@ -194,6 +209,8 @@ class TrialProcess:
         self._output.drain(self._printed)
         detail = self._output.tail()
         self._close()
+        if self._leaving:
+            return []
         loading = self._failed_starts > 0
         if self._failed_starts >= MOST_FAILED_STARTS:
             return [Gone(f"the problem's process {reason} while it loaded the problem.\n{detail}".rstrip())]

@@ -8,6 +8,7 @@ import pytest
 
 from deephpo.cli.options import resolve
 from deephpo.cli.session import begin
+from deephpo.drivers import keeper as keepers
 from deephpo.drivers.local import LocalDriver, cores_here
 from deephpo.engine.events import Start, TrialEnded, TrialReported, WorkerGone, WorkerReady
 from deephpo.engine.suggester import ThreadedSuggester
@@ -207,6 +208,32 @@ class TestTheDriver:
         began = time.monotonic()
         assert driver.poll(0.1) == []
         assert 0.05 < time.monotonic() - began < 2
+
+    @pytest.mark.parametrize(
+        ("body", "least_s", "most_s"),
+        [
+            ("os.write(1, b'x' * 200_000); written.touch(); os._exit(0)", 0.0, 1.0),
+            ("written.touch(); raise InterruptedError", 0.0, 1.0),
+            ("os.write(1, b'x' * 200_000); written.touch()", 1.4, 3.0),
+        ],
+        ids=["dies", "returns", "goes on"],
+    )
+    def test_at_the_end_a_trial_may_save_its_state_for_a_while(
+        self, body, least_s, most_s, start, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(keepers, "GRACE_S", 1.5)
+        written = tmp_path / "written"
+        handler = f"import pathlib, signal\n    written = pathlib.Path({str(written)!r})\n"
+        handler += f"    def save(number, frame):\n        {body}\n    signal.signal(signal.SIGTERM, save)\n"
+        driver = start(f"{handler}    ctx.report(2, x=1.0)\n    time.sleep(100); time.sleep(100)")
+        self.events_until(driver, WorkerReady, 2)
+        for worker in (1, 2):
+            driver.start(Start(worker, Trial(worker, {"x": 0.5})))
+        self.events_until(driver, TrialReported, 4)
+        began = time.monotonic()
+        driver.close()
+        assert least_s <= time.monotonic() - began < most_s
+        assert written.exists()
 
     def test_its_clock_starts_with_the_search(self, start):
         driver = start()

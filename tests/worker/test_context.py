@@ -31,6 +31,31 @@ def test_a_trial_knows_its_number_seed_budget_and_place(context):
     assert (context.rank, context.size) == (0, 1)
 
 
+def test_a_trial_knows_how_often_it_was_started_before(tmp_path):
+    assert Context(Assignment(4, {}, 0, str(tmp_path)), None, print).attempt == 0
+    assert Context(Assignment(4, {}, 0, str(tmp_path), attempt=2), None, print).attempt == 2
+
+
+def test_without_an_end_a_trial_has_all_the_time(context):
+    assert (context.time_left(), context.should_stop()) == (math.inf, False)
+
+
+def test_a_trial_is_to_stop_shortly_before_the_end(tmp_path, monkeypatch):
+    now_s = 500.0
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    context = Context(Assignment(4, {}, 0, str(tmp_path), left_s=100.0, notice_s=5.0), None, print)
+    seen = []
+    for now_s in (500.0, 590.0, 594.9, 595.0, 599.0, 600.0, 700.0):  # noqa: B007  (the clock reads it)
+        seen.append((context.time_left(), context.should_stop()))
+    left = [100.0, 10.0, pytest.approx(5.1), 5.0, 1.0, 0.0, 0.0]
+    assert seen == list(zip(left, [False] * 3 + [True] * 4, strict=True))
+
+
+def test_a_trial_that_starts_after_the_end_is_to_stop_at_once(tmp_path):
+    context = Context(Assignment(4, {}, 0, str(tmp_path), left_s=-3.0), None, print)
+    assert (context.time_left(), context.should_stop()) == (0.0, True)
+
+
 def test_a_report_is_sent_as_plain_numbers(context, sent):
     context.report(np.int64(3), loss=np.float32(0.5), acc=np.array(0.25), done=True)
     assert sent == [Report(4, 3, {"loss": 0.5, "acc": 0.25, "done": 1.0})]

@@ -1,3 +1,4 @@
+import json
 import sys
 
 import pytest
@@ -57,3 +58,36 @@ def test_a_file_that_kills_its_process_is_given_up_and_its_last_words_are_told(p
         ProblemError, match=rf"(?s)the problem's process .*{words}.*while it loaded.*last words"
     ):
         describe(problem_file(code))
+
+
+ODD = """
+import numpy as np
+from deephpo import Categorical, Fidelity, Float, Integer, Problem, Space
+
+problem = Problem(
+    Space(
+        [
+            Float("rate", np.float32(1e-5), 1, log=True, default=1e-3),
+            Integer("width", np.int64(8), 512, step=8),
+            Categorical("kind", ["a", 1, 1.0 + 2**-50, None, True, "\u00e4"]),
+            Float("momentum", 0, 1, when={"kind": ["a", None]}),
+        ],
+        forbidden=[{"kind": None, "width": 8}],
+    ),
+    lambda config: 0.0,
+    objective="loss",
+    fidelity=Fidelity("epoch", np.int32(9)),
+    start=[{"rate": 0.5, "width": 16, "kind": None, "momentum": 0}],
+    optimum=np.float64(0),
+    trial_timeout=np.float32(90),
+    trial_memory=np.int64(2**31),
+    resumable=True,
+)
+"""
+
+
+def test_a_declaration_reads_the_same_after_it_was_written_down(problem_file):
+    """Each child compares its own text with the master's, which went through the journal."""
+    declaration = describe(problem_file(ODD))
+    text = json.dumps(declaration.to_dict())
+    assert json.dumps(type(declaration).from_dict(json.loads(text)).to_dict()) == text

@@ -14,7 +14,7 @@ from deephpo.worker.messages import Assignment, Gone, Lasted, Loaded
 from deephpo.worker.process import TrialProcess
 
 SOURCE = """
-import ctypes, os, signal, subprocess, sys, time
+import ctypes, os, signal, stat, subprocess, sys, threading, time
 from deephpo import Categorical, Problem, Space
 
 def run(config, ctx):
@@ -66,6 +66,67 @@ def speak(ctx):
     names = [name for name in os.environ if name.startswith(("OMPI_", "PMIX_"))]
     return {"loss": len(names), "threads": int(os.environ.get("OMP_NUM_THREADS", 0))}
 
+def noise(ctx):
+    line = next(int(fd) for fd in os.listdir("/proc/self/fd") if is_socket(int(fd)))
+    os.write(line, bytes([0, 0, 0, 9]) + b"no pickle")
+    time.sleep(1000)
+
+def is_socket(descriptor):
+    try:
+        return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
+
+def fork(ctx):
+    if os.fork() == 0:
+        ctx.report(1, pid=os.getpid())
+        return 9.0
+    time.sleep(0.3)
+    return 0.5
+
+def forks_that_exit(ctx):
+    if os.fork() == 0:
+        sys.exit(3)
+    time.sleep(0.3)
+    return 0.5
+
+def fork_that_stays(ctx):
+    child = os.fork()
+    if child == 0:
+        time.sleep(1000)
+    return {"loss": 0.5, "pid": os.getpid(), "fork": child}
+
+def threads(ctx):
+    def report(thread):
+        for step in range(200):
+            ctx.report(step, thread=thread, text=step)
+    started = [threading.Thread(target=report, args=(k,)) for k in range(8)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    return 0.5
+
+def wide(ctx):
+    ctx.report(1, **{f"metric {k}": k / 7 for k in range(10_000)})
+    return {"loss": 0.5} | {f"metric {k}": k / 7 for k in range(10_000)}
+
+def flood(ctx):
+    for _ in range(50):
+        os.write(1, b"x" * (1 << 20))
+    return 0.5
+
+def last_will(ctx):
+    def write(number, frame):
+        os.write(1, b"will " * 100_000)
+        for step in range(1, 3000):
+            ctx.report(step, will=1.0)
+        ctx.directory.joinpath("will").write_text("all to the master")
+        os._exit(0)
+    signal.signal(signal.SIGTERM, write)
+    ctx.report(1, ready=1.0)
+    time.sleep(1000)
+
 def shut(ctx):
     os.closerange(3, 100)
     time.sleep(1000)
@@ -99,8 +160,8 @@ def messages_until(process, *kinds, count=1):
     return messages
 
 
-def begin(process, what, trial_id=0, **options):
-    process.submit(Assignment(trial_id, {"what": what}, 7, "/nowhere", **options))
+def begin(process, what, trial_id=0, directory="/nowhere", **options):
+    process.submit(Assignment(trial_id, {"what": what}, 7, str(directory), **options))
 
 
 def outcome_of(process, what, trial_id=0):
@@ -193,6 +254,86 @@ def test_a_child_that_cuts_its_line_is_replaced(start):
     process = start()
     assert outcome_of(process, "shut").state is TrialState.FAILED
     assert outcome_of(process, "value", 1).value == 0.5
+
+
+def test_a_child_whose_words_make_no_sense_is_replaced(start):
+    process = start()
+    pid = pid_of(process)
+    outcome = outcome_of(process, "noise", 1)
+    assert (outcome.trial_id, outcome.state) == (1, TrialState.FAILED)
+    assert outcome_of(process, "value", 2).metrics["pid"] != pid
+
+
+@pytest.mark.parametrize("what", ["fork", "forks_that_exit"])
+def test_a_fork_that_comes_back_from_run_does_not_speak_for_its_parent(start, what):
+    process = start()
+    begin(process, what, 1)
+    messages = messages_until(process, Outcome)
+    pids = [message.metrics["pid"] for message in messages if isinstance(message, Report)]
+    assert len(pids) == (2 if what == "fork" else 1)
+    assert messages[-1].value == 0.5
+    # Neither does it take the next trial, nor end it.
+    for trial_id in (2, 3, 4):
+        outcome = outcome_of(process, "value", trial_id)
+        assert (outcome.trial_id, outcome.metrics["pid"]) == (trial_id, pids[0])
+    wait_until(lambda: all(gone(pid) for pid in pids[1:]))
+
+
+def test_a_fork_that_stays_ends_with_its_parent(start):
+    process = start()
+    outcome = outcome_of(process, "fork_that_stays", 1)
+    assert outcome_of(process, "value", 2).metrics["pid"] == outcome.metrics["pid"]
+    assert not gone(outcome.metrics["fork"])
+    assert outcome_of(process, "kill", 3).state is TrialState.FAILED
+    wait_until(lambda: gone(outcome.metrics["fork"]))
+
+
+def test_several_threads_may_report_at_once(start):
+    process = start()
+    begin(process, "threads")
+    *reports, outcome = (m for m in messages_until(process, Outcome) if not isinstance(m, Loaded))
+    assert outcome.value == 0.5
+    told = [(m.metrics["thread"], m.step) for m in reports if "thread" in m.metrics]
+    assert len(told) == len(set(told)) == 8 * 200
+    assert all(m.metrics["text"] == m.step for m in reports if "thread" in m.metrics)
+
+
+def test_ten_thousand_metrics_and_fifty_megabytes_of_output_are_no_trouble(start, tmp_path):
+    process = start()
+    begin(process, "wide", 1)
+    *_, report, outcome = messages_until(process, Outcome)
+    assert len(report.metrics) == 10_000
+    assert len(outcome.metrics) == 10_001
+    assert outcome_of(process, "flood", 2).value == 0.5
+    assert 2**23 < (tmp_path / "output.txt").stat().st_size <= 2**24
+
+
+def test_a_trial_that_is_asked_to_leave_is_heard_while_it_does_and_has_no_successor(start, tmp_path):
+    process = start()
+    begin(process, "last_will", 1, tmp_path)
+    messages_until(process, Report, count=2)
+    process.terminate()
+    deadline = time.monotonic() + 10
+    while process.busy:
+        assert time.monotonic() < deadline
+        wait(process.sources, 0.05)
+        process.poll()
+    process.poll()
+    assert process.sources == []
+    assert (tmp_path / "will").read_text() == "all to the master"
+    assert not process.busy
+
+
+def test_a_child_that_still_loads_when_it_is_asked_to_leave_is_not_tried_again(start):
+    process = start("import time\ntime.sleep(1000)")
+    begin(process, "value")
+    process.terminate()
+    deadline = time.monotonic() + 10
+    while process.sources:
+        assert time.monotonic() < deadline
+        wait(process.sources, 0.05)
+        assert process.poll() == []
+    assert not process.busy
 
 
 def test_a_child_that_dies_between_trials_costs_none(start):
