@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-Vector = NDArray[np.float64]
+from deephpo.space.arrays import Vector
 
 KAPPA = 1.96
 """The weight of the uncertainty in the lower confidence bound: a two-sided 95 % interval."""
