@@ -106,7 +106,7 @@ def test_without_a_run_directory_the_results_go_under_runs(problem, tmp_path, sa
     ("words", "seconds", "exit_code", "reason"),
     [
         (["--time-limit", "1.5"], 0.1, 0, "the time is up"),
-        (["--time-limit", "1.5", "--trials", "900"], 0.1, 75, "the time is up before all trials were done"),
+        (["--time-limit", "1.5", "--trials", "900"], 0.1, 75, "the time is up"),
         (["--trials", "2"], 0.0, 0, "all 2 trials are done"),
         (["--search", "grid", "--trials", "99"], 0.0, 0, "nothing untried is left"),
     ],
@@ -119,7 +119,8 @@ def test_the_exit_code_tells_how_the_search_ended(
     assert main(["search", problem, "--workers", "2", "--run-dir", str(run_dir), *words]) == exit_code
     finished = state_of(run_dir).finished
     assert finished.exit_code == exit_code
-    assert finished.reason.startswith(reason)
+    # Also "no trial would be done before the time is up".
+    assert reason in finished.reason
     assert f"Ended: {reason}" in capsys.readouterr().out
 
 
