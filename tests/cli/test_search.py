@@ -121,7 +121,7 @@ def test_the_exit_code_tells_how_the_search_ended(
     assert finished.exit_code == exit_code
     # Also "no trial would be done before the time is up".
     assert reason in finished.reason
-    assert f"Ended: {reason}" in capsys.readouterr().out
+    assert f"Ended: {finished.reason}" in capsys.readouterr().out
 
 
 def test_a_search_in_which_nothing_succeeds_says_why_and_exits_with_3(problem_file, tmp_path, capsys):
