@@ -32,8 +32,9 @@ def changes_between(before: Declaration, now: Declaration) -> Changes:
     harmful += [f"the parameter {name!r} is new" for name in new if name not in old]
     if not harmful and list(old) != list(new):
         harmful.append("the parameters stand in another order")
-    for name in old.keys() & new.keys():
-        _compare(old[name], new[name], harmless, harmful)
+    for name in old:
+        if name in new:
+            _compare(old[name], new[name], harmless, harmful)
     if before.start != now.start:
         harmless.append("the starting points are others; those that were not tried yet are not made up for")
     for name in ("optimum", "trial_timeout_s", "trial_memory_bytes", "resumable"):
@@ -44,7 +45,7 @@ def changes_between(before: Declaration, now: Declaration) -> Changes:
 
 def _compare(old: Parameter, new: Parameter, harmless: list[str], harmful: list[str]) -> None:
     if type(old) is not type(new):
-        harmful.append(f"{old.name!r} was a {type(old).__name__} and is a {type(new).__name__}")
+        harmful.append(f"{old.name!r} was {old} and is {new}")
         return
     if old.alternatives != new.alternatives:
         harmful.append(f"{old.name!r} is active under another condition")
@@ -61,5 +62,7 @@ def _compare(old: Parameter, new: Parameter, harmless: list[str], harmful: list[
     )
     if new.low > old.low or new.high < old.high:
         harmful.append(f"{bounds}, which is narrower")
+    elif not new.contains(old.low):
+        harmful.append(f"{bounds}, and its steps fall on other values")
     elif (new.low, new.high) != (old.low, old.high):
         harmless.append(bounds)
