@@ -1,6 +1,6 @@
 import pytest
 
-from deephpo.storage.journal import Journal, read_journal
+from deephpo.storage.journal import Journal, JournalFullError, read_journal
 from deephpo.storage.recorder import RunRecorder
 from deephpo.storage.records import Asked
 from deephpo.storage.run_state import RunState
@@ -53,3 +53,28 @@ def test_time_goes_on_between_records_and_never_back(path, run_records):
     recorder.refresh(60.0)
     recorder.refresh(59.0)
     assert onlooker.times == [2.0, 60.0, 60.0]
+
+
+def test_a_journal_that_is_full_is_told_before_state_and_watchers_know(path, run_records):
+    class Full(Journal):
+        def append(self, records):
+            raise JournalFullError("no room")
+
+    onlooker, state = Onlooker(path), RunState()
+    with pytest.raises(JournalFullError, match="no room"):
+        RunRecorder(Full(path), state, [onlooker]).write(run_records(0.3))
+    assert (onlooker.seen, state.trials) == ([], {})
+
+
+def test_the_journal_is_looked_after_as_time_goes_by(path):
+    class Watched(Journal):
+        pulses = 0
+
+        def pulse(self):
+            self.pulses += 1
+
+    journal = Watched(path)
+    recorder = RunRecorder(journal, RunState())
+    for now_s in range(5):
+        recorder.refresh(float(now_s))
+    assert journal.pulses == 5

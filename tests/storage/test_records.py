@@ -8,8 +8,12 @@ from deephpo.storage.records import (
     Begun,
     Ended,
     Finished,
+    Ignored,
+    Learned,
+    Observation,
     Record,
     Reported,
+    Resumed,
     Started,
     Suggested,
     WorkerJoined,
@@ -21,7 +25,9 @@ from deephpo.trial import Outcome, Report, Trial, TrialState
 
 CONFIG = {"lr": 0.1 + 0.2, "layers": 3, "optimizer": "säd\n", "nesterov": True, "schedule": None}
 RECORDS = [
-    Begun(0.0, "0.1.0", {"name": "demo", "space": [{"kind": "Float"}]}, {"seed": {"value": 7}}),
+    Begun(0.0, "0.1.0", "head", "/p/demo.py", {"name": "demo", "space": [{}]}, {"seed": {"value": 7}}),
+    Resumed(0.0, "0.1.1", "other", {"name": "demo", "space": [{}]}, {"seed": {"value": 7}}),
+    Learned(0.0, "runs/first", (Observation(CONFIG, 0.5), Observation({"lr": 1e-5}, None))),
     WorkerJoined(0.25, 1, "node1"),
     WorkerLost(1.5, 1, "no heartbeat"),
     Asked(2.0, 3),
@@ -31,6 +37,7 @@ RECORDS = [
     Ended(4.0, 1, Outcome(0, TrialState.COMPLETED, 0.5, {"loss": 0.5})),
     Ended(4.0, 1, Outcome(0, TrialState.FAILED, reason="ValueError: no", detail="Traceback\n  line")),
     Ended(4.0, 1, Outcome(0, TrialState.PREEMPTED, reason="the time is up")),
+    Ignored(4.5, 1, 0, "it came after its worker's lease had run out"),
     Finished(5.0, "the time is up", 75),
 ]
 
@@ -61,7 +68,10 @@ def test_a_metric_that_is_no_finite_number_survives_strict_json(value):
 
 
 def test_a_state_comes_back_as_a_member():
-    assert through_json(RECORDS[7]).outcome.state is TrialState.COMPLETED
+    ends = [record for record in RECORDS if isinstance(record, Ended)]
+    states = [through_json(record).outcome.state for record in ends]
+    assert states == [TrialState.COMPLETED, TrialState.FAILED, TrialState.PREEMPTED]
+    assert all(isinstance(state, TrialState) for state in states)
 
 
 def test_times_are_kept_to_the_microsecond():
@@ -75,6 +85,7 @@ def test_times_are_kept_to_the_microsecond():
         {"kind": "Vanished", "time_s": 0.0},
         {"kind": "Asked", "time_s": 0.0},
         {"kind": "Asked", "time_s": 0.0, "q": 1, "colour": "red"},
+        {"kind": "Learned", "time_s": 0.0, "source": "runs/first", "observations": [{"config": {}}]},
         {"kind": "Suggested", "time_s": 0.0, "trials": [{"id": -1, "config": {}}], "exhausted": False},
         {
             "kind": "Ended",
@@ -84,7 +95,7 @@ def test_times_are_kept_to_the_microsecond():
         },
         {"kind": "Reported", "time_s": 0.0, "report": {"trial_id": 0, "step": 1, "metrics": {"loss": "low"}}},
     ],
-    ids=["empty", "unknown", "short", "long", "trial", "state", "metric"],
+    ids=["empty", "unknown", "short", "long", "observation", "trial", "state", "metric"],
 )
 def test_a_line_that_is_no_record_is_refused(line):
     with pytest.raises((KeyError, TypeError, ValueError)):

@@ -3,7 +3,9 @@ import pytest
 from deephpo.storage.records import (
     Ended,
     Finished,
+    Ignored,
     Reported,
+    Resumed,
     Started,
     Suggested,
     WorkerJoined,
@@ -128,3 +130,90 @@ class TestUtilisation:
 
 def test_the_loss_of_a_worker_that_never_joined_is_no_error():
     assert RunState([WorkerLost(1.0, 7, "its problem did not load")]).workers == {}
+
+
+class TestWorkersThatComeBack:
+    def state(self, *records):
+        trials = tuple(Trial(k, {"lr": 0.1}) for k in range(3))
+        return RunState([WorkerJoined(0.0, 1, "a"), Suggested(0.0, trials, False), *records])
+
+    def test_one_that_was_lost_has_a_new_account_and_keeps_its_host(self):
+        state = self.state(
+            Started(0.0, 0, 1), preempted(4.0, 1, 0), WorkerLost(4.0, 1, "silent"), WorkerJoined(8.0, 1, "")
+        )
+        worker = state.workers[1]
+        assert (worker.host, worker.joined_s, worker.left_s, worker.busy_s) == ("a", 8.0, None, 0.0)
+        state.apply(Started(8.0, 0, 1))
+        assert state.trials[0].host == "a"
+        state.apply(completed(10.0, 1, 0))
+        assert len(state.workers) == 1
+        assert state.utilisation() == pytest.approx((4 + 2) / (4 + 2))
+
+    def test_the_time_between_is_nobodys(self):
+        state = self.state(WorkerLost(4.0, 1, "gone"), WorkerJoined(8.0, 1, "b"), Finished(10.0, "end", 0))
+        assert state.workers[1].host == "b"
+        state.apply(Started(10.0, 0, 1))
+        state.apply(completed(14.0, 1, 0))
+        assert state.utilisation() == pytest.approx(4 / (4 + 6))
+
+    def test_a_late_result_changes_nothing(self):
+        state = self.state(Started(0.0, 0, 1), preempted(4.0, 1, 0), WorkerLost(4.0, 1, "silent"))
+        before = (state.done, dict(state.counts), state.best, vars(state.trials[0]).copy())
+        state.apply(Ignored(5.0, 1, 0, "it came too late"))
+        assert before == (state.done, dict(state.counts), state.best, vars(state.trials[0]))
+        assert state.now_s == 5.0
+
+
+class TestResumed:
+    @pytest.fixture
+    def resumed(self, declaration):
+        options = {"trials": {"value": 9, "origin": "command line"}}
+        return Resumed(10.0, "0.2.0", "other", declaration.to_dict(), options)
+
+    def test_what_ran_is_given_up_and_goes_out_again(self, run_records, resumed):
+        state = RunState([*run_records(0.3, None, finished=False), resumed])
+        assert (state.running, state.done, state.counts[TrialState.PREEMPTED]) == (set(), 1, 1)
+        entry = state.trials[1]
+        assert (entry.state, entry.ended_s) == (TrialState.PREEMPTED, 10.0)
+        assert entry.reason == "the search ended without a word"
+        state.apply(WorkerJoined(10.0, 1, "node9"))
+        state.apply(Started(11.0, 1, 1))
+        state.apply(completed(12.0, 1, 1, value=0.1))
+        assert (state.done, state.counts.total(), state.best.id) == (2, 2, 1)
+        assert (entry.host, entry.started_s) == ("node9", 11.0)
+
+    def test_all_workers_are_new(self, run_records, resumed):
+        state = RunState([*run_records(0.3, 0.2, finished=False), resumed])
+        assert [worker.left_s for worker in state.workers.values()] == [10.0, 10.0]
+        state.apply(WorkerJoined(12.0, 2, "node9"))
+        assert (state.workers[2].host, state.workers[2].left_s) == ("node9", None)
+        # Two workers were there for 10 s and busy for 1 s each; nobody was for the next two.
+        assert state.utilisation() == pytest.approx(2 / 20)
+
+    def test_options_version_and_problem_are_those_of_the_last_process(self, run_records, resumed):
+        state = RunState([*run_records(0.3), resumed])
+        assert (state.version, state.options) == ("0.2.0", resumed.options)
+        assert state.finished is None
+        assert state.now_s == 10.0
+
+    def test_a_search_that_had_ended_well_has_nothing_to_give_up(self, run_records, resumed):
+        state = RunState([*run_records(0.3, "no"), resumed])
+        assert (state.done, state.counts[TrialState.PREEMPTED]) == (2, 0)
+
+
+def test_the_reports_of_a_new_attempt_replace_those_that_it_repeats(run_records):
+    def report(time_s, step, value):
+        return Reported(time_s, Report(0, step, {"loss": value}))
+
+    state = RunState([*run_records(None, finished=False)])  # it reported nothing yet
+    for step in (1, 2, 3):
+        state.apply(report(step / 10, step, 1.0))
+    state.apply(preempted(1.0, 1, 0))
+    state.apply(Started(2.0, 0, 2))
+    state.apply(report(2.5, 2, 0.5))  # from its checkpoint
+    state.apply(report(2.6, 3, 0.25))
+    assert [(step, metrics["loss"]) for _, step, metrics in state.trials[0].curve] == [
+        (1, 1.0),
+        (2, 0.5),
+        (3, 0.25),
+    ]
