@@ -1,13 +1,47 @@
+import errno
+import io
 import json
+import os
+import random
+import subprocess
+import sys
+import zlib
+from pathlib import Path
 
 import pytest
 
+from deephpo.cli.options import SearchOptions
+from deephpo.cli.session import begin
+from deephpo.cli.simulate import play
 from deephpo.errors import RunDirectoryError
-from deephpo.storage.journal import Journal, read_journal
-from deephpo.storage.records import Asked, Reported, Started
+from deephpo.storage.journal import (
+    PULSE_S,
+    SYNC_INTERVAL_S,
+    Journal,
+    JournalFullError,
+    read_journal,
+    read_records,
+)
+from deephpo.storage.records import Asked, Begun, Ended, Finished, Reported, Resumed, Started
+from deephpo.storage.run_directory import RunDirectory
 from deephpo.trial import Report
 
+HARTMANN = str(Path(__file__).parents[2] / "problems" / "hartmann6.py")
+
 RECORDS = [Asked(0.0, 2), Started(1.0, 0, 1), Reported(2.0, Report(0, 1, {"loss": float("inf"), "é": 1.0}))]
+
+
+def with_crc(body):
+    return b'%s,"crc":%d}' % (body, zlib.crc32(body))
+
+
+def strict(line):
+    """Return the content of a line of strict JSON: no NaN, no infinity."""
+
+    def refuse(constant):
+        raise ValueError(constant)
+
+    return json.loads(line, parse_constant=refuse)
 
 
 @pytest.fixture
@@ -37,6 +71,13 @@ def test_each_record_is_one_line_of_json(written):
     assert [json.loads(line)["kind"] for line in lines] == ["Asked", "Started", "Reported"]
 
 
+def test_a_line_ends_with_the_checksum_of_what_stands_before_it(written):
+    for line in written.read_bytes().splitlines():
+        assert list(json.loads(line))[-1] == "crc"
+        body = line[: line.rindex(b',"crc":')]
+        assert zlib.crc32(body) == json.loads(line)["crc"]
+
+
 def test_records_can_be_read_as_soon_as_append_returns(path):
     journal = Journal(path)
     for count in range(1, len(RECORDS) + 1):
@@ -58,6 +99,10 @@ def test_a_last_line_that_was_cut_off_anywhere_is_left_out(written):
     [
         *(b'{"kind":"Asked"', b"", b"null", b"5", b"[]", b'{"kind":"Gone"}', bytes(4), b"\xff\xfe{}"),
         b'{"kind":"Reported","time_s":1.0,"report":{"trial_id":0,"step":1,"metrics":3}}',
+        b'{"kind":"Asked","time_s":0.0,"q":2}',  # valid, but nobody vouches for it
+        b'{"kind":"Asked","time_s":0.0,"q":2,"crc":1}',
+        b'{"kind":"Asked","time_s":0.0,"q":2,"crc":}',
+        *(with_crc(body) for body in (b"", b"5", b"[]", b'{"kind":"Gone"', b'{"kind":"Asked","time_s":0.0')),
     ],
 )
 def test_a_damaged_line_in_the_middle_is_named_with_its_number(written, damage):
@@ -91,3 +136,332 @@ def test_a_journal_without_a_path_writes_nowhere(tmp_path, monkeypatch):
     journal.append(RECORDS)
     journal.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """Return the lines of the journal of a whole search with 60 trials, and its records."""
+    values = {"search": "sobol", "seed": 1, "trials": 60, "retries": 2}
+    unset = ("time_limit_s", "workers", "trial_timeout_s", "trial_memory_bytes", "warm_start")
+    options = SearchOptions.from_dict(
+        {name: {"value": v, "origin": "default"} for name, v in {**values, **dict.fromkeys(unset)}.items()}
+    )
+    path = tmp_path_factory.mktemp("runs") / "run"
+    assert play(begin(HARTMANN, options, path), 3, lambda trial_id: 60.0 + trial_id, True)[0] == 0
+    journal = RunDirectory(path).journal
+    records = list(read_journal(journal))
+    assert sum(isinstance(record, Ended) for record in records) == 60
+    return journal.read_bytes().splitlines(keepends=True), records
+
+
+class TestCutOff:
+    def test_cut_at_every_byte_the_longest_valid_part_is_read(self, real):
+        """Lines are read one by one, so what stands two lines before the cut is left out here."""
+        lines, records = real
+        for k, line in enumerate(lines):
+            known = lines[max(0, k - 1) : k]
+            for end in range(len(line)):
+                read = list(read_records(io.BytesIO(b"".join(known) + line[:end]), "journal"))
+                assert read == records[max(0, k - 1) : k]
+
+    @pytest.mark.parametrize("stride", [997, pytest.param(1, marks=pytest.mark.slow)])
+    def test_the_whole_file_cut_off_is_read_and_repaired(self, real, path, stride):
+        lines, records = real
+        whole, ends = b"".join(lines), []
+        for line in lines:
+            ends.append(len(line) + (ends[-1] if ends else 0))
+        for cut in range(0, len(whole), stride):
+            path.write_bytes(whole[:cut])
+            count = sum(end <= cut for end in ends)
+            assert list(read_journal(path)) == records[:count]
+            journal = Journal(path, resume=True)
+            journal.repair()
+            assert path.read_bytes() == whole[: ends[count - 1] if count else 0]
+            journal.append([Asked(9.0, 1)])
+            journal.close()
+            assert list(read_journal(path)) == [*records[:count], Asked(9.0, 1)]
+
+    def test_after_a_repair_every_line_is_strict_json(self, real, path):
+        whole, rng = b"".join(real[0]), random.Random(1)
+        for _ in range(40):
+            path.write_bytes(whole[: rng.randrange(len(whole))])
+            journal = Journal(path, resume=True)
+            journal.repair()
+            journal.close()
+            content = path.read_bytes()
+            assert content.endswith(b"\n") or not content
+            assert all(isinstance(strict(line), dict) for line in content.splitlines())
+
+    def test_a_whole_journal_needs_no_repair(self, real, path):
+        whole = b"".join(real[0])
+        path.write_bytes(whole)
+        journal = Journal(path, resume=True)
+        journal.repair()
+        journal.close()
+        assert path.read_bytes() == whole
+
+    @pytest.mark.parametrize("rest", [b"x" * 200_000, bytes(200_000)], ids=["a long line", "zeros"])
+    def test_what_was_cut_off_may_be_long(self, real, path, rest):
+        """Also zeros, with which some file systems fill a file that a power failure cut off."""
+        lines, records = real
+        path.write_bytes(b"".join(lines[:50]) + rest)
+        assert list(read_journal(path)) == records[:50]
+        journal = Journal(path, resume=True)
+        journal.repair()
+        journal.close()
+        assert path.read_bytes() == b"".join(lines[:50])
+
+    def test_opening_a_journal_changes_nothing_until_it_is_repaired(self, written):
+        whole = written.read_bytes()
+        written.write_bytes(whole + b'{"kind":"Ask')
+        Journal(written, resume=True).close()
+        assert written.read_bytes() == whole + b'{"kind":"Ask'
+
+    def test_a_journal_to_resume_must_exist(self, path):
+        with pytest.raises(RunDirectoryError, match=r"cannot be written \(No such file"):
+            Journal(path, resume=True)
+        assert not path.exists()
+
+
+class TestDamage:
+    def check(self, lines, k, damaged, records, path="journal"):
+        """Assert that all is read up to the damaged line k, which is named."""
+        reader = read_records(io.BytesIO(b"".join([*lines[:k], damaged, *lines[k + 1 :]])), path)
+        for record in records[:k]:
+            assert next(reader) == record
+        with pytest.raises(RunDirectoryError, match=rf"journal: line {k + 1} is damaged"):
+            next(reader)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_a_flipped_bit_in_any_line_is_found_there(self, real, seed):
+        (lines, records), rng = real, random.Random(seed)
+        for k, line in enumerate(lines[:-1]):
+            place, flip = rng.randrange(len(line)), 1 << rng.randrange(8)
+            damaged = line[:place] + bytes([line[place] ^ flip]) + line[place + 1 :]
+            self.check(lines[: k + 2], k, damaged, records)
+
+    @pytest.mark.parametrize("kind", [Asked, Ended])
+    def test_every_byte_of_a_line_its_end_included_may_be_any_other(self, real, kind):
+        lines, records = real
+        k = next(k for k in range(20, len(records)) if isinstance(records[k], kind))
+        self.sweep(lines[k - 1 : k + 2], records[k - 1 : k + 2])
+
+    def test_a_metric_that_is_called_as_the_checksum_is_none(self, path):
+        records = [RECORDS[0], Reported(1.0, Report(0, 1, {"crc": 7.0, "loss,": 1.0})), RECORDS[1]]
+        journal = Journal(path)
+        journal.append(records)
+        journal.close()
+        assert list(read_journal(path)) == records
+        self.sweep(path.read_bytes().splitlines(keepends=True), records)
+
+    def sweep(self, lines, records):
+        line = lines[1]
+        for place in range(len(line)):
+            for other in range(256):
+                if other != line[place]:
+                    damaged = line[:place] + bytes([other]) + line[place + 1 :]
+                    self.check(lines, 1, damaged, records)
+
+    def test_a_last_line_whose_end_is_damaged_counts_as_cut_off(self, real):
+        lines, records = real
+        damaged = [*lines[:-1], lines[-1][:-1] + b"\x0b"]
+        assert list(read_records(iter(damaged), "journal")) == records[:-1]
+
+
+def asks(count):
+    return [Asked(float(k), k) for k in range(1, count + 1)]
+
+
+class TestFullDisk:
+    """A journal that cannot grow: what was in it stays whole, and it goes on when there is room."""
+
+    @pytest.fixture
+    def small_disk(self, tmp_path):
+        place = tmp_path / "disk"
+        place.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+        if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("a file system can only be mounted by root")
+        yield place
+        subprocess.run(["umount", str(place)], check=True)
+
+    @pytest.mark.parametrize("block", [1, 7, 100])
+    def test_on_a_disk_that_is_full(self, small_disk, block):
+        path, filler = small_disk / "journal.jsonl", small_disk / "other"
+        filler.write_bytes(bytes(32 * 1024))
+        journal, written = Journal(path), []
+
+        def fill():
+            while True:
+                journal.append(asks(block))
+                written.extend(asks(block))
+
+        with pytest.raises(JournalFullError, match="cannot be written: No space left on device"):
+            fill()
+        assert len(path.read_bytes()) > 20_000
+        assert list(read_journal(path)) == written
+        assert path.read_bytes().endswith(b"\n")
+        with pytest.raises(JournalFullError):
+            journal.append(asks(200))
+        assert list(read_journal(path)) == written
+        filler.unlink()
+        for _ in range(3):
+            journal.append(asks(block))
+            written += asks(block)
+        journal.close()
+        assert list(read_journal(path)) == written
+
+    def test_where_a_file_may_not_grow_any_more(self, path):
+        """The same for a quota that ends in the middle of a page, without root."""
+        program = f"""
+import resource, sys
+from pathlib import Path
+from deephpo.storage.journal import Journal, JournalFullError, read_journal
+from deephpo.storage.records import Asked
+path = Path({str(path)!r})
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+for limit in range(1000, 1100):  # within a line at every place of it
+    path.unlink(missing_ok=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    journal, written = Journal(path), []
+    try:
+        while True:
+            journal.append([Asked(0.0, 1), Asked(0.0, 2)])
+            written += [Asked(0.0, 1), Asked(0.0, 2)]
+    except JournalFullError as error:
+        assert str(error) == "the journal cannot be written: File too large", error
+    assert len(written) > 10
+    assert list(read_journal(path)) == written
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    journal.append([Asked(9.0, 9)])
+    journal.close()
+    assert list(read_journal(path)) == [*written, Asked(9.0, 9)]
+print("done")
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        assert (done.stdout, done.stderr) == ("done\n", "")
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+    def test_where_only_the_disk_itself_says_so(self, path, monkeypatch, number):
+        """Network file systems tell of a quota when the data is sent to the server."""
+
+        def fail(descriptor):
+            raise OSError(number, os.strerror(number))
+
+        journal = Journal(path)
+        journal.append(RECORDS[:1])
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(JournalFullError, match=os.strerror(number)):
+            journal.append([Finished(1.0, "the end", 0)])
+        assert list(read_journal(path)) == RECORDS[:1]
+        monkeypatch.setattr("deephpo.storage.journal.SYNC_INTERVAL_S", 0.0)
+        with pytest.raises(JournalFullError, match=os.strerror(number)):
+            journal.pulse()
+        with pytest.raises(JournalFullError, match=os.strerror(number)):
+            journal.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(journal.descriptor)
+
+    def test_where_nothing_can_be_taken_back_either(self, path, monkeypatch):
+        def fail(*arguments):
+            raise OSError(errno.EIO, "Input/output error")
+
+        journal = Journal(path)
+        journal.append(RECORDS[:1])
+        monkeypatch.setattr(os, "ftruncate", fail)
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(JournalFullError, match="Input/output error"):
+            journal.append([Finished(1.0, "the end", 0)])
+        assert next(read_journal(path)) == RECORDS[0]
+
+
+class Clock:
+    """Stands in the place of the module ``time``."""
+
+    def __init__(self):
+        self.now_s = 1000.0
+
+    def monotonic(self):
+        return self.now_s
+
+
+class TestReachingTheDisk:
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        clock = Clock()
+        monkeypatch.setattr("deephpo.storage.journal.time", clock)
+        return clock
+
+    @pytest.fixture
+    def syncs(self, clock, monkeypatch):
+        """Return the times at which the journal was brought to the disk, and its size then."""
+        times, fsync = [], os.fsync
+
+        def note(descriptor):
+            times.append((clock.now_s, os.fstat(descriptor).st_size))
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", note)
+        return times
+
+    def test_once_a_second_while_records_come(self, path, clock, syncs):
+        journal = Journal(path)
+        for _ in range(1000):
+            clock.now_s += 1 / 64
+            journal.append(RECORDS)
+        gaps = [b - a for (a, _), (b, _) in zip([(1000.0, 0), *syncs], syncs, strict=False)]
+        assert set(gaps) == {SYNC_INTERVAL_S}
+        assert len(syncs) == 15
+
+    def test_a_second_later_if_no_other_record_comes_and_not_again(self, path, clock, syncs):
+        journal = Journal(path)
+        clock.now_s += 0.25
+        journal.append(RECORDS)
+        assert syncs == []
+        for _ in range(1000):
+            clock.now_s += 1 / 64
+            journal.pulse()
+        assert syncs == [(1000.0 + SYNC_INTERVAL_S, path.stat().st_size)]
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            Begun(0.0, "0.1.0", "head", "demo.py", {}, {}),
+            Resumed(0.0, "0.1.0", "head", {}, {}),
+            Finished(0.0, "the end", 0),
+        ],
+        ids=lambda record: type(record).__name__,
+    )
+    def test_at_once_when_a_search_begins_or_ends(self, path, clock, syncs, record):
+        journal = Journal(path)
+        journal.append(RECORDS)
+        journal.append([*RECORDS, record])
+        assert syncs == [(1000.0, path.stat().st_size)]
+        journal.append(RECORDS)
+        assert len(syncs) == 1
+
+    def test_at_the_end(self, path, clock, syncs):
+        journal = Journal(path)
+        journal.append(RECORDS)
+        journal.close()
+        assert syncs == [(1000.0, path.stat().st_size)]
+
+    def test_a_journal_without_a_path_has_no_disk(self, clock, syncs):
+        journal = Journal(None)
+        journal.append([Finished(0.0, "the end", 0)])
+        clock.now_s += 100.0
+        journal.pulse()
+        journal.close()
+        assert syncs == []
+
+    def test_others_see_that_the_writer_is_alive(self, path, clock):
+        journal = Journal(path)
+        journal.append(RECORDS)
+        seen = []
+        for _ in range(6):
+            os.utime(path, (0, 0))
+            clock.now_s += PULSE_S / 2
+            journal.pulse()
+            seen.append(path.stat().st_mtime > 0)
+        assert seen == [False, True] * 3
+        assert list(read_journal(path)) == RECORDS
