@@ -73,3 +73,12 @@ class Outcome:
     def __post_init__(self) -> None:
         if (self.state is TrialState.COMPLETED) != (self.value is not None):
             raise ValueError(f"A trial has a value if and only if it completed: {self.state}, {self.value}.")
+
+
+def printable(text: str) -> str:
+    """Return a text that UTF-8 and HDF5 can hold: the name of a file in an error message need not be one.
+
+    >>> printable("a\\0b\\udcffc")
+    'a\\\\x00b\\\\udcffc'
+    """
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")

@@ -25,7 +25,8 @@ from deephpo.space.parameters import Categorical, Parameter
 from deephpo.space.values import is_number
 from deephpo.storage.run_directory import replacing
 from deephpo.storage.run_state import TrialEntry
-from deephpo.storage.tables import metric_names, printable
+from deephpo.storage.tables import metric_names
+from deephpo.trial import printable
 
 _UNITS = {"started_s": "seconds since the search began", "ended_s": "seconds since the search began"}
 _REAL, _WHOLE, _TEXT = "float64", "int64", "text"

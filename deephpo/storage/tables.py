@@ -10,7 +10,7 @@ from typing import Any
 from deephpo.problem import Declaration
 from deephpo.storage.run_directory import replacing
 from deephpo.storage.run_state import TrialEntry
-from deephpo.trial import Value
+from deephpo.trial import Value, printable
 
 
 def metric_names(declaration: Declaration, trials: Sequence[TrialEntry]) -> list[str]:
@@ -18,15 +18,6 @@ def metric_names(declaration: Declaration, trials: Sequence[TrialEntry]) -> list
     names = {name for trial in trials for name in trial.metrics}
     objective = [declaration.objective] if declaration.objective in names else []
     return objective + sorted(names - {declaration.objective})
-
-
-def printable(text: str) -> str:
-    """Return a text that UTF-8 and HDF5 can hold: the name of a file in an error message need not be one.
-
-    >>> printable("a\\0b\\udcffc")
-    'a\\\\x00b\\\\udcffc'
-    """
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_table(declaration: Declaration, trials: Sequence[TrialEntry], path: Path) -> None:

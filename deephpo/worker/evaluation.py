@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deephpo.problem import Problem
-from deephpo.trial import Outcome, Report, TrialState
+from deephpo.trial import Outcome, Report, TrialState, printable
 from deephpo.worker.context import Context, as_number
 from deephpo.worker.messages import Assignment
 
@@ -57,14 +57,7 @@ def judge(assignment: Assignment, returned: Any, objective: str) -> Outcome:
 def _failed(assignment: Assignment, reason: str, detail: str = "") -> Outcome:
     if len(detail) > _MOST_DETAIL:
         detail = f"{detail[: _MOST_DETAIL // 2]}\n...\n{detail[-_MOST_DETAIL // 2 :]}"
-    return Outcome(
-        assignment.trial_id, TrialState.FAILED, reason=_printable(reason), detail=_printable(detail)
-    )
-
-
-def _printable(text: str) -> str:
-    """Return a text that UTF-8 and HDF5 can hold: names of files, for one, need not be."""
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+    return Outcome(assignment.trial_id, TrialState.FAILED, reason=printable(reason), detail=printable(detail))
 
 
 def _one_line(error: BaseException) -> str:

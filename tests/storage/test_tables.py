@@ -5,7 +5,8 @@ import os
 import pytest
 
 from deephpo.storage.run_state import RunState
-from deephpo.storage.tables import metric_names, printable, write_table
+from deephpo.storage.tables import metric_names, write_table
+from deephpo.trial import printable
 
 
 @pytest.fixture
