@@ -40,8 +40,16 @@ def claim(
     if last_host is None or last_host == this_host:
         return
     say(f"{name} was last written on {last_host}: watching it for {WATCH_S:.0f} s, lest that goes on.")
-    before = os.fstat(journal.descriptor).st_mtime_ns
+    before = _modified_ns(name)
     time.sleep(WATCH_S)
-    # A path look-up makes network file systems ask the server, which fstat alone may not.
-    if os.stat(name).st_mtime_ns != before:
+    if _modified_ns(name) != before:
         raise RunDirectoryError(taken)
+
+
+def _modified_ns(name: str) -> int:
+    """Return when a file was modified; NFS asks the server when it is opened, and may not for a mere stat."""
+    descriptor = os.open(name, os.O_RDONLY)
+    try:
+        return os.fstat(descriptor).st_mtime_ns
+    finally:
+        os.close(descriptor)
