@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,10 +112,15 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
     )
     end = parser.add_argument_group("the end, whichever comes first")
     end.add_argument(
-        "--trials", type=int, metavar="N", help="so many trials (default: 100 without a time limit)"
+        "--trials",
+        type=at_least("--trials", 1),
+        metavar="N",
+        help="so many trials (default: 100 without a time limit)",
     )
     end.add_argument(
         "--time-limit",
+        dest="time_limit_s",
+        type=parse_time,
         metavar="T",
         help="so much time: 90s, 30m, 1h30m, 2:00:00; a number alone means seconds",
     )
@@ -124,11 +129,23 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
 def add_fault_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what a trial may take, and what becomes of it when its worker is lost."""
     faults = parser.add_argument_group("faults")
-    faults.add_argument("--trial-timeout", metavar="T", help="end a trial that runs longer: 90s, 30m, 2h")
-    faults.add_argument("--trial-memory", metavar="SIZE", help="end a trial that takes more: 512M, 4G")
+    faults.add_argument(
+        "--trial-timeout",
+        dest="trial_timeout_s",
+        type=parse_time,
+        metavar="T",
+        help="end a trial that runs longer: 90s, 30m, 2h",
+    )
+    faults.add_argument(
+        "--trial-memory",
+        dest="trial_memory_bytes",
+        type=parse_memory,
+        metavar="SIZE",
+        help="end a trial that takes more, its process tree counted: 512M, 4G",
+    )
     faults.add_argument(
         "--retries",
-        type=int,
+        type=at_least("--retries", 0),
         metavar="N",
         help=f"a trial that lost its worker goes out again, so often at most (default: {RETRIES})",
     )
@@ -143,35 +160,38 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
         check_options(search, strategy)
     if search == "ambs":
         strategy = _STRATEGY_DEFAULTS | strategy
-    time_limit_s = parse_time(given["time_limit"]) if "time_limit" in given else None
-    trials = given.get("trials", None if time_limit_s else DEFAULT_TRIALS)
-    _check_positive("--trials", trials)
-    _check_positive("--workers", given.get("workers"))
-    origins = dict.fromkeys(("search", *strategy, "trials", "workers"), "default")
-    timeout_s = parse_time(given["trial_timeout"]) if "trial_timeout" in given else None
-    memory_bytes = parse_memory(given["trial_memory"]) if "trial_memory" in given else None
-    limits = {"time_limit_s": time_limit_s, "trial_timeout_s": timeout_s, "trial_memory_bytes": memory_bytes}
-    if given.get("retries", 0) < 0:
-        raise OptionError(f"--retries must be at least 0, not {given['retries']}.")
-    origins |= {name: "default" if value is None else "command line" for name, value in limits.items()}
-    origins |= dict.fromkeys(("retries", "warm_start"), "default")
-    origins |= {"seed": "command line" if "seed" in given else "drawn"}
-    origins |= {name: "command line" for name in origins if name in given}
-    seed = given.get("seed", secrets.randbits(31))
+    defaults: dict[str, Any] = {
+        "search": search,
+        "trials": None if "time_limit_s" in given else DEFAULT_TRIALS,
+        "time_limit_s": None,
+        "workers": None,
+        "run_dir": None,
+        "retries": RETRIES,
+        "trial_timeout_s": None,
+        "trial_memory_bytes": None,
+        "warm_start": None,
+    }
+    origins = {name: "command line" if name in given else "default" for name in (*defaults, *strategy)}
+    origins["seed"] = "command line" if "seed" in given else "drawn"
+    values = {name: given.get(name, default) for name, default in defaults.items()}
     return SearchOptions(
-        search=search,
-        strategy=strategy,
-        seed=seed,
-        trials=trials,
-        workers=given.get("workers"),
-        run_dir=given.get("run_dir"),
-        retries=given.get("retries", RETRIES),
-        time_limit_s=time_limit_s,
-        trial_timeout_s=timeout_s,
-        trial_memory_bytes=memory_bytes,
-        warm_start=given.get("warm_start"),
-        origins=origins,
+        **values, strategy=strategy, seed=given.get("seed", secrets.randbits(31)), origins=origins
     )
+
+
+def at_least(option: str, least: int) -> Callable[[str], int]:
+    """Return what reads a whole number from ``least`` on; it raises OptionError for anything else."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise OptionError(f"{option} must be a whole number, not {text!r}.") from None
+        if number < least:
+            raise OptionError(f"{option} must be at least {least}, not {number}.")
+        return number
+
+    return parse
 
 
 def parse_time(text: str) -> float:
@@ -188,8 +208,3 @@ def parse_time(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise OptionError(f"A time must be above 0 and have an end, not {text!r}.")
     return seconds
-
-
-def _check_positive(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise OptionError(f"{name} must be at least 1, not {value}.")

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deephpo.cli.conduct import DRIVERS, conduct
-from deephpo.cli.options import SearchOptions, parse_time
+from deephpo.cli.options import SearchOptions, at_least, parse_time
 from deephpo.cli.search import add_worker_arguments
-from deephpo.errors import OptionError
 
 if TYPE_CHECKING:
     from deephpo.cli.session import Session
@@ -22,8 +21,16 @@ random numbers are those at which it stopped. With --trials it gets more of them
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="the directory of the run")
-    parser.add_argument("--trials", type=int, metavar="N", help="so many in all (default: as it began)")
-    parser.add_argument("--time-limit", metavar="T", help="so much more time (default: as it began)")
+    parser.add_argument(
+        "--trials", type=at_least("--trials", 1), metavar="N", help="so many in all (default: as it began)"
+    )
+    parser.add_argument(
+        "--time-limit",
+        dest="time_limit_s",
+        type=parse_time,
+        metavar="T",
+        help="so much more time (default: as it began)",
+    )
     parser.add_argument(
         "--accept-changes", action="store_true", help="go on although the problem changed harmlessly"
     )
@@ -32,14 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Resume; returns the exit code."""
-    time_limit_s = None if arguments.time_limit is None else parse_time(arguments.time_limit)
-    if arguments.trials is not None and arguments.trials < 1:
-        raise OptionError(f"--trials must be at least 1, not {arguments.trials}.")
-    if arguments.workers is not None and arguments.workers < 1:
-        raise OptionError(f"--workers must be at least 1, not {arguments.workers}.")
 
     def change(options: SearchOptions) -> SearchOptions:
-        changes = {"trials": arguments.trials, "time_limit_s": time_limit_s, "workers": arguments.workers}
+        changes = {name: getattr(arguments, name) for name in ("trials", "time_limit_s", "workers")}
         given = {name: value for name, value in changes.items() if value is not None}
         origins = options.origins | dict.fromkeys(given, "command line")
         return replace(options, **given, origins=origins)

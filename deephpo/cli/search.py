@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deephpo.cli.conduct import DRIVERS, conduct
-from deephpo.cli.options import add_fault_arguments, add_search_arguments, resolve
+from deephpo.cli.options import add_fault_arguments, add_search_arguments, at_least, resolve
 
 if TYPE_CHECKING:
     from deephpo.cli.session import Session
@@ -33,7 +33,10 @@ def add_worker_arguments(parser: argparse.ArgumentParser, drivers: Sequence[str]
     where = parser.add_argument_group("the workers")
     where.add_argument("--driver", choices=drivers, default="auto", help="where trials run (default: auto)")
     where.add_argument(
-        "--workers", type=int, metavar="N", help="local driver: processes (default: the cores)"
+        "--workers",
+        type=at_least("--workers", 1),
+        metavar="N",
+        help="local driver: processes (default: the cores)",
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deephpo.cli.options import add_search_arguments, resolve
+from deephpo.cli.options import add_search_arguments, at_least, resolve
 from deephpo.trial import TrialState
 
 if TYPE_CHECKING:
@@ -27,7 +27,13 @@ where."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("problem", metavar="PROBLEM", help="PROBLEM.py or package.module, perhaps with :name")
-    parser.add_argument("--workers", type=int, default=16, metavar="N", help="so many (default: 16)")
+    parser.add_argument(
+        "--workers",
+        type=at_least("--workers", 1),
+        default=16,
+        metavar="N",
+        help="so many (default: 16)",
+    )
     parser.add_argument(
         "--duration",
         metavar="SPEC",

@@ -5,13 +5,14 @@ import argparse
 import pytest
 
 from deephpo.cli.options import DEFAULT_TRIALS, SearchOptions, add_search_arguments, parse_time, resolve
+from deephpo.cli.search import add_worker_arguments
 from deephpo.errors import OptionError
 
 
 def options(line: str = "") -> SearchOptions:
     parser = argparse.ArgumentParser()
     add_search_arguments(parser)
-    parser.add_argument("--workers", type=int)
+    add_worker_arguments(parser)
     return resolve(parser.parse_args(line.split()))
 
 

@@ -110,10 +110,10 @@ def test_the_journal_tells_where_the_problem_is_from_any_working_directory(
         (", trial_timeout=90, trial_memory=2**30", {}, Limits(90, 2**30)),
         (
             ", trial_timeout=90, trial_memory=2**30",
-            {"trial_timeout": "5s", "trial_memory": "1M"},
+            {"trial_timeout_s": 5.0, "trial_memory_bytes": 2**20},
             Limits(5, 2**20),
         ),
-        (", trial_timeout=90", {"trial_memory": "2.5G"}, Limits(90, int(2.5 * 2**30))),
+        (", trial_timeout=90", {"trial_memory_bytes": int(2.5 * 2**30)}, Limits(90, int(2.5 * 2**30))),
     ],
 )
 def test_the_command_lines_limits_go_before_the_problems(more, given, limits, problem_file):
@@ -135,18 +135,18 @@ class TestTheDeadline:
         assert (session().deadline, session().notice_s) == (None, 0.0)
 
     def test_a_time_limit_is_one_that_was_asked_for(self, session):
-        assert session(time_limit="200s").deadline == Deadline(200.0)
-        assert session(time_limit="200s").notice_s == 10.0
-        assert session(time_limit="2h").notice_s == 30.0
+        assert session(time_limit_s=200.0).deadline == Deadline(200.0)
+        assert session(time_limit_s=200.0).notice_s == 10.0
+        assert session(time_limit_s=7200.0).notice_s == 30.0
 
     @pytest.mark.parametrize("variable", ["DEEPHPO_END_TIME", "SLURM_JOB_END_TIME"])
     def test_the_sooner_end_counts(self, variable, session, monkeypatch):
         monkeypatch.setenv(variable, str(int(time.time()) + 1000))
-        for given in ({}, {"time_limit": "2000s"}):
+        for given in ({}, {"time_limit_s": 2000.0}):
             deadline = session(**given).deadline
             assert deadline.time_s == pytest.approx(1000, abs=5)
             assert not deadline.asked_for
-        assert session(time_limit="100s").deadline == Deadline(100.0)
+        assert session(time_limit_s=100.0).deadline == Deadline(100.0)
 
     def test_our_own_variable_goes_before_the_schedulers(self, session, monkeypatch):
         monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time() + 50))
