@@ -187,6 +187,10 @@ def resume(
             f"From trial {differs} on the journal differs from what this installation would suggest (another "
             "version of numpy or scikit-learn?); the search goes on with what the journal says."
         )
+    learned = None
+    if options.warm_start is not None and not any(isinstance(record, Learned) for record in records):
+        # The first process was killed between its first two records.
+        learned = _learn(search, declaration, options.warm_start)
     opening = Resumed(state.now_s, __version__, platform.node(), declaration.to_dict(), options.to_dict())
     return Session(
         begun.target,
@@ -198,6 +202,7 @@ def resume(
         opening,
         state=state,
         backlog=backlog_of(records),
+        learned=learned,
     )
 
 

@@ -1,7 +1,7 @@
 """The journal: append-only, one writer, one record a line, written before what it describes happens.
 
-A line is strict JSON whose last entry is the CRC-32 of the text before it, so that a damaged line is found
-and named rather than believed::
+A line is strict JSON whose last entry is the CRC-32 of the text before it, begun with that of the line above.
+So a damaged, lost, doubled or exchanged line is found and named rather than believed::
 
     {"kind":"Asked","time_s":1.5,"q":4,"crc":3421780262}
 """
@@ -35,13 +35,14 @@ class JournalFullError(Exception):
 class Journal:
     """Appends records to a file; ``path`` None writes them nowhere, at the same cost but for the disk's.
 
-    A new journal must not exist yet; with ``resume`` it must.
+    A new journal must not exist yet; with ``resume`` it must, and :meth:`repair` comes before append.
     """
 
     def __init__(self, path: Path | None, resume: bool = False) -> None:
         self._sync = path is not None
         self._descriptor = _open(path, resume)
         self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        self._checksum = 0
         self._synced_s = self._pulsed_s = time.monotonic()
         self._dirty = False
 
@@ -52,8 +53,11 @@ class Journal:
 
     def repair(self) -> None:
         """Cut away a last line that was cut off; only for whom the journal belongs to."""
-        self._end = _end_of_last_line(self._descriptor)
+        self._end = _end_of_line_before(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_END))
         os.ftruncate(self._descriptor, self._end)
+        if self._end:
+            start = _end_of_line_before(self._descriptor, self._end - 1)
+            _, self._checksum = _parts(os.pread(self._descriptor, self._end - start, start))
         os.lseek(self._descriptor, 0, os.SEEK_END)
 
     def append(self, records: Sequence[Record]) -> None:
@@ -63,7 +67,11 @@ class Journal:
         """
         if not records:
             return
-        block = b"".join(_line(record) for record in records)
+        lines, checksum = [], self._checksum
+        for record in records:
+            line, checksum = _line(record, checksum)
+            lines.append(line)
+        block = b"".join(lines)
         try:
             _write(self._descriptor, block)
             self._dirty = True
@@ -74,6 +82,7 @@ class Journal:
             self._take_back()
             raise _cannot_be_written(error) from error
         self._end += len(block)
+        self._checksum = checksum
 
     def pulse(self) -> None:
         """Bring what is written to the disk, and show that the writer is alive, both when it is time to.
@@ -129,13 +138,11 @@ def _cannot_be_written(error: OSError) -> JournalFullError:
     return JournalFullError(f"the journal cannot be written: {error.strerror}")
 
 
-def _end_of_last_line(descriptor: int) -> int:
-    """Return where the last whole line ends."""
-    position = os.lseek(descriptor, 0, os.SEEK_END)
+def _end_of_line_before(descriptor: int, position: int) -> int:
+    """Return where the last whole line before a position ends."""
     while position:
         start = max(0, position - 2**16)
-        os.lseek(descriptor, start, os.SEEK_SET)
-        found = os.read(descriptor, position - start).rfind(b"\n")
+        found = os.pread(descriptor, position - start, start).rfind(b"\n")
         if found >= 0:
             return start + found + 1
         position = start
@@ -147,17 +154,27 @@ def _write(descriptor: int, block: bytes) -> None:
         block = block[os.write(descriptor, block) :]
 
 
-def _line(record: Record) -> bytes:
+def _line(record: Record, before: int) -> tuple[bytes, int]:
+    """Return a record's line and its checksum; ``before`` is that of the line above it."""
     body = json.dumps(to_dict(record), separators=(",", ":"), allow_nan=False).encode()[:-1]
-    return b"%s%s%d}\n" % (body, _CRC, zlib.crc32(body))
+    checksum = zlib.crc32(body, before)
+    return b"%s%s%d}\n" % (body, _CRC, checksum), checksum
 
 
-def _record(line: bytes) -> Record:
-    """Return the record of one line; raises ValueError, TypeError or KeyError if it is damaged."""
+def _parts(line: bytes) -> tuple[bytes, int]:
+    """Return the text of a line before its checksum, and the checksum; raises ValueError without one."""
     body, separator, rest = line.rstrip().rpartition(_CRC)
-    if not separator or not rest.endswith(b"}") or int(rest[:-1]) != zlib.crc32(body):
+    if not separator or not rest.endswith(b"}"):
+        raise ValueError("its checksum is missing")
+    return body, int(rest[:-1])
+
+
+def _record(line: bytes, before: int) -> tuple[Record, int]:
+    """Return the record of a line and its checksum; raises ValueError, KeyError or the like for a bad one."""
+    body, checksum = _parts(line)
+    if checksum != zlib.crc32(body, before):
         raise ValueError("its checksum does not fit")
-    return from_dict(json.loads(body + b"}"))
+    return from_dict(json.loads(body + b"}")), checksum
 
 
 def read_journal(path: Path) -> Iterator[Record]:
@@ -171,13 +188,16 @@ def read_journal(path: Path) -> Iterator[Record]:
         yield from read_records(file, path)
 
 
-def read_records(lines: Iterable[bytes], name: Path | str) -> Iterator[Record]:
-    """Yield the records of a journal's lines; ``name`` stands in the error for a damaged one."""
+def read_records(lines: Iterable[bytes], name: Path | str, checksum: int = 0) -> Iterator[Record]:
+    """Yield the records of a journal's lines; ``name`` stands in the error for a damaged one.
+
+    checksum: that of the line above the first one.
+    """
     for number, line in enumerate(lines, start=1):
         if not line.endswith(b"\n"):
             return
         try:
-            record = _record(line)
+            record, checksum = _record(line, checksum)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunDirectoryError(f"{name}: line {number} is damaged ({error}).") from error
         yield record

@@ -72,10 +72,11 @@ def test_each_record_is_one_line_of_json(written):
 
 
 def test_a_line_ends_with_the_checksum_of_what_stands_before_it(written):
+    checksum = 0
     for line in written.read_bytes().splitlines():
         assert list(json.loads(line))[-1] == "crc"
-        body = line[: line.rindex(b',"crc":')]
-        assert zlib.crc32(body) == json.loads(line)["crc"]
+        checksum = zlib.crc32(line[: line.rindex(b',"crc":')], checksum)
+        assert checksum == json.loads(line)["crc"]
 
 
 def test_records_can_be_read_as_soon_as_append_returns(path):
@@ -154,14 +155,19 @@ def real(tmp_path_factory):
     return journal.read_bytes().splitlines(keepends=True), records
 
 
+def checksum_above(lines, k):
+    """Return the checksum with which that of line k begins."""
+    return json.loads(lines[k - 1])["crc"] if k else 0
+
+
 class TestCutOff:
     def test_cut_at_every_byte_the_longest_valid_part_is_read(self, real):
         """Lines are read one by one, so what stands two lines before the cut is left out here."""
         lines, records = real
         for k, line in enumerate(lines):
-            known = lines[max(0, k - 1) : k]
+            known, before = lines[max(0, k - 1) : k], checksum_above(lines, max(0, k - 1))
             for end in range(len(line)):
-                read = list(read_records(io.BytesIO(b"".join(known) + line[:end]), "journal"))
+                read = list(read_records(io.BytesIO(b"".join(known) + line[:end]), "journal", before))
                 assert read == records[max(0, k - 1) : k]
 
     @pytest.mark.parametrize("stride", [997, pytest.param(1, marks=pytest.mark.slow)])
@@ -224,9 +230,9 @@ class TestCutOff:
 
 
 class TestDamage:
-    def check(self, lines, k, damaged, records, path="journal"):
+    def check(self, lines, k, damaged, records, before=0):
         """Assert that all is read up to the damaged line k, which is named."""
-        reader = read_records(io.BytesIO(b"".join([*lines[:k], damaged, *lines[k + 1 :]])), path)
+        reader = read_records(io.BytesIO(b"".join([*lines[:k], damaged, *lines[k + 1 :]])), "journal", before)
         for record in records[:k]:
             assert next(reader) == record
         with pytest.raises(RunDirectoryError, match=rf"journal: line {k + 1} is damaged"):
@@ -244,7 +250,7 @@ class TestDamage:
     def test_every_byte_of_a_line_its_end_included_may_be_any_other(self, real, kind):
         lines, records = real
         k = next(k for k in range(20, len(records)) if isinstance(records[k], kind))
-        self.sweep(lines[k - 1 : k + 2], records[k - 1 : k + 2])
+        self.sweep(lines[k - 1 : k + 2], records[k - 1 : k + 2], checksum_above(lines, k - 1))
 
     def test_a_metric_that_is_called_as_the_checksum_is_none(self, path):
         records = [RECORDS[0], Reported(1.0, Report(0, 1, {"crc": 7.0, "loss,": 1.0})), RECORDS[1]]
@@ -254,13 +260,21 @@ class TestDamage:
         assert list(read_journal(path)) == records
         self.sweep(path.read_bytes().splitlines(keepends=True), records)
 
-    def sweep(self, lines, records):
+    @pytest.mark.parametrize("what", ["lost", "doubled", "exchanged"])
+    def test_a_whole_line_in_the_wrong_place_is_found(self, real, what):
+        lines, _ = real
+        middle = {"lost": [], "doubled": [lines[30]] * 2, "exchanged": [lines[31], lines[30]]}[what]
+        rest = lines[31 if what != "exchanged" else 32 :]
+        with pytest.raises(RunDirectoryError, match="is damaged"):
+            list(read_records(iter([*lines[:30], *middle, *rest]), "journal"))
+
+    def sweep(self, lines, records, before=0):
         line = lines[1]
         for place in range(len(line)):
             for other in range(256):
                 if other != line[place]:
                     damaged = line[:place] + bytes([other]) + line[place + 1 :]
-                    self.check(lines, 1, damaged, records)
+                    self.check(lines, 1, damaged, records, before)
 
     def test_a_last_line_whose_end_is_damaged_counts_as_cut_off(self, real):
         lines, records = real

@@ -148,6 +148,7 @@ class TestOnOneMachine:
     def test_the_owner_writes_and_others_read(self, path, opened):
         journal = opened()
         try_to_claim(journal, path)
+        journal.repair()
         journal.append([Asked(1.0, 2)])
         assert list(read_journal(path)) == [Asked(0.0, 1), Asked(1.0, 2)]
 
