@@ -50,12 +50,11 @@ def _search_locally(prepare: Callable[[], Session], workers: int | None) -> int:
 
 
 def _search_over_mpi(prepare: Callable[[], Session]) -> int:
-    from deephpo.drivers.mpi import LEASE_S, MASTER, MpiDriver, dismiss, join_world, serve
+    from deephpo.drivers.mpi import LEASE_S, MASTER, MpiDriver, dismiss, join_world, leave_last, serve
 
     world = join_world()
     if world.rank != MASTER:
-        serve(world)
-        return world.leave(0)
+        return world.leave(0 if serve(world) or not leave_last(world) else _without_a_master())
     workers = world.size - 1
     place = f"{workers} MPI worker{'s' if workers > 1 else ''}"
     try:
@@ -65,6 +64,14 @@ def _search_over_mpi(prepare: Callable[[], Session]) -> int:
     except BaseException as error:  # noqa: BLE001  (the process border: the other ranks wait to be sent home)
         exit_code = explain(error)
     return world.leave(exit_code, everybody_left=dismiss(world))
+
+
+def _without_a_master() -> int:
+    """Say that the search ends here; returns the exit code."""
+    from deephpo.engine.coordinator import CAN_BE_RESUMED
+
+    print("deephpo: rank 0, the master, died; what it recorded is safe: resume the search.", file=sys.stderr)
+    return CAN_BE_RESUMED
 
 
 def _search(
@@ -87,7 +94,7 @@ def _search(
     directory, options = session.directory, session.options
     assert directory is not None
     button, publisher = StopButton(), Publisher(directory)
-    progress = Progress(sys.stdout, options.trials, options.time_limit_s)
+    progress = Progress(sys.stdout, options.trials, options.time_limit_s, directory.log)
     workplace = Workplace(
         session.target,
         str(directory.trials.resolve()),
@@ -105,7 +112,8 @@ def _search(
             session, driver, [publisher, LogWatcher(), progress], workers, lease_s, button.connect
         )
         _log_overhead(session)
-        publisher.publish(session.state)
+        if not_written := publisher.publish(session.state):
+            _print(f"\n{not_written}")
         _show_end(session, directory, exit_code)
     return exit_code
 

