@@ -27,7 +27,8 @@ def conduct(prepare: Callable[[], Session], driver: str, workers: int | None) ->
     """Search on a driver; returns the exit code.
 
     prepare: called on rank 0 alone; returns the session, or raises UserError.
-    driver: one of DRIVERS.  workers: how many local ones; None: as many as there are cores.
+    driver: one of DRIVERS.  workers: how many local ones are asked for; None: as the session's options say,
+    else as many as there are cores.
     """
     if driver == "auto":
         driver = "mpi" if launch_of().size > 1 else "local"
@@ -42,7 +43,7 @@ def _search_locally(prepare: Callable[[], Session], workers: int | None) -> int:
     from deephpo.drivers.local import LocalDriver, cores_here
 
     session = prepare()
-    wanted = workers or cores_here()
+    wanted = workers or session.options.workers or cores_here()
     if session.options.trials is not None:
         wanted = min(wanted, session.options.trials)
     place = f"{wanted} local worker{'s' if wanted > 1 else ''}"

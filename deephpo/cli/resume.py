@@ -53,17 +53,17 @@ def run(arguments: argparse.Namespace) -> int:
         return resume(RunDirectory(arguments.run_dir), change, arguments.accept_changes)
 
     if arguments.driver == "simulated":
-        return _simulate(prepare(), arguments.workers or 1)
+        return _simulate(prepare())
     return conduct(prepare, arguments.driver, arguments.workers)
 
 
-def _simulate(session: Session, workers: int) -> int:
+def _simulate(session: Session) -> int:
     """Go on in virtual time, as ``deephpo simulate`` does."""
     from deephpo.cli.simulate import play
     from deephpo.drivers.durations import DEFAULT, parse_durations
     from deephpo.report.summary import full_summary
 
     durations = parse_durations(DEFAULT, session.options.seed)
-    exit_code, _ = play(session, workers, durations, problem_decides=True)
+    exit_code, _ = play(session, session.options.workers or 1, durations, problem_decides=True)
     print("\n".join(full_summary(session.state, top=5)))
     return exit_code

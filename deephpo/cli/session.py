@@ -167,6 +167,16 @@ def resume(
     """
     directory.require()
     journal = Journal(directory.journal, resume=True)
+    try:
+        return _take_over(directory, journal, change, accept)
+    except BaseException:
+        journal.close()  # and with it the claim
+        raise
+
+
+def _take_over(
+    directory: RunDirectory, journal: Journal, change: Callable[[SearchOptions], SearchOptions], accept: bool
+) -> Session:
     begun = next(read_journal(directory.journal), None)
     if not isinstance(begun, Begun):
         raise RunDirectoryError(f"{directory.journal} has no first record: the search had not begun.")
