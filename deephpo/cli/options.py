@@ -180,17 +180,15 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
 
 
 def at_least(option: str, least: int) -> Callable[[str], int]:
-    """Return what reads a whole number from ``least`` on; it raises OptionError for anything else."""
+    """Return what reads a whole number for argparse; it raises OptionError for one below ``least``."""
 
     def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            raise OptionError(f"{option} must be a whole number, not {text!r}.") from None
+        number = int(text)
         if number < least:
             raise OptionError(f"{option} must be at least {least}, not {number}.")
         return number
 
+    parse.__name__ = "int"  # argparse names it when the text is no number
     return parse
 
 

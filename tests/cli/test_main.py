@@ -24,7 +24,7 @@ MISTAKES = {
     "search": "PROBLEM",
     "search problem.py --foo": "--foo",
     "search problem.py --kappa much": "--kappa: invalid float value: 'much'",
-    "search problem.py --trials 2.5": "--trials must be a whole number, not '2.5'",
+    "search problem.py --trials 2.5": "--trials: invalid int value: '2.5'",
     "search problem.py --driver mp": "invalid choice: 'mp'",
     "status": "RUN_DIR",
 }

@@ -103,7 +103,7 @@ def test_a_search_in_which_every_trial_fails_says_so(search):
 
 def test_the_time_limit_ends_trials_that_hang(search):
     began = time.monotonic()
-    exit_code, records = search("time.sleep(100)", trials=None, time_limit="1")
+    exit_code, records = search("time.sleep(100)", trials=None, time_limit_s=1.0)
     assert time.monotonic() - began < 15
     assert exit_code == 3
     assert {outcome.state for outcome in ended(records).values()} == {TrialState.PREEMPTED}

@@ -41,8 +41,7 @@ def simulate(problem_file, tmp_path):
     def simulate(workers=4, trials=30, time_limit_s=None, durations="lognormal:60,0.5", seed=1, **other):
         target = problem_file(SOURCE.format(more=other.get("more", "")))
         given = {"search": other.get("search", "random"), **other.get("strategy", {})}
-        limit = None if time_limit_s is None else f"{time_limit_s:g}"
-        options = resolve(Namespace(**given, seed=seed, trials=trials, time_limit=limit))
+        options = resolve(Namespace(**given, seed=seed, trials=trials, time_limit_s=time_limit_s))
         session = begin(target, options, tmp_path / f"run-{next(count)}")
         session.real_time = False
         driver = SimulatedDriver(
