@@ -47,7 +47,8 @@ test: $(VENV)/test.done
 
 # FAULTS=long repeats everything as often as docs/reliability.md says.
 test-faults: $(VENV)/test.done
-	$(BIN)/python -m pytest -m "" tests/faults
+	$(BIN)/python -m pytest $(if $(filter long,$(FAULTS)),-m "") \
+	    tests/faults tests/storage/test_journal.py tests/engine/test_replay.py
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .

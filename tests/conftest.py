@@ -21,6 +21,22 @@ from deephpo.storage.records import (
 )
 from deephpo.trial import Outcome, Report, Trial, TrialState
 
+_FIGURES: list[str] = []
+
+
+@pytest.fixture
+def figure():
+    """A function that takes a line for the table at the end."""
+    return _FIGURES.append
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what the tests measured."""
+    if _FIGURES:
+        terminalreporter.section("figures")
+        for line in _FIGURES:
+            terminalreporter.write_line(line)
+
 
 @pytest.fixture
 def problem_file(tmp_path):

@@ -247,18 +247,22 @@ class TestOneWorker:
         check_settled(resumed, trials)
 
     @pytest.mark.parametrize("name", SEARCHES)
-    def test_cut_after_some_trials(self, journals, name):
+    def test_cut_after_some_trials(self, journals, name, figure):
         whole = journals(name, 1)
         ends = places(whole, Ended)
         assert len(ends) == TRIALS
-        for k in range(1, TRIALS, 5 if name == "ambs" else 1):
+        cuts = range(1, TRIALS, 5 if name == "ambs" else 1)
+        for k in cuts:
             self.check(whole, ends[k - 1])
+        figure(f"{name}, one worker, {TRIALS} trials: the same configurations after {len(cuts)} cuts")
 
     @pytest.mark.slow
-    def test_cut_after_any_trial(self, journals):
+    def test_cut_after_any_trial(self, journals, figure):
         whole = journals("ambs", 1)
-        for cut in places(whole, Ended)[:-1]:
+        cuts = places(whole, Ended)[:-1]
+        for cut in cuts:
             self.check(whole, cut)
+        figure(f"ambs, one worker, {TRIALS} trials: the same configurations after {len(cuts)} cuts")
 
     @pytest.mark.parametrize("name", SEARCHES)
     @pytest.mark.parametrize("kind", [Asked, Suggested, Started])

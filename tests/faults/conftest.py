@@ -39,22 +39,6 @@ problem = Problem(
 )
 """
 
-_FIGURES: list[str] = []
-
-
-@pytest.fixture
-def figure():
-    """A function that takes a line for the table at the end."""
-    return _FIGURES.append
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Print what the suite measured."""
-    if _FIGURES:
-        terminalreporter.section(f"faults, {'long' if LONG else 'short'} form")
-        for line in _FIGURES:
-            terminalreporter.write_line(line)
-
 
 @pytest.fixture
 def sleeper(tmp_path):

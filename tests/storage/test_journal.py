@@ -171,7 +171,7 @@ class TestCutOff:
                 assert read == records[max(0, k - 1) : k]
 
     @pytest.mark.parametrize("stride", [997, pytest.param(1, marks=pytest.mark.slow)])
-    def test_the_whole_file_cut_off_is_read_and_repaired(self, real, path, stride):
+    def test_the_whole_file_cut_off_is_read_and_repaired(self, real, path, stride, figure):
         lines, records = real
         whole, ends = b"".join(lines), []
         for line in lines:
@@ -186,6 +186,8 @@ class TestCutOff:
             journal.append([Asked(9.0, 1)])
             journal.close()
             assert list(read_journal(path)) == [*records[:count], Asked(9.0, 1)]
+        cuts = len(range(0, len(whole), stride))
+        figure(f"journal of {len(lines)} lines cut off at {cuts} places: the longest valid part each time")
 
     def test_after_a_repair_every_line_is_strict_json(self, real, path):
         whole, rng = b"".join(real[0]), random.Random(1)
