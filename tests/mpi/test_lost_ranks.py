@@ -107,7 +107,7 @@ def test_killed_workers_cost_their_trials_another_start_and_nothing_else(
     victims, mpi_job, ranks_of, records_once, diary, directory
 ):
     moments = random.Random(victims)
-    words = ("--trials", 40, "--search", "random", "--retries", 9, "--run-dir", directory.path)
+    words = ("--trials", 32, "--search", "random", "--retries", 9, "--run-dir", directory.path)
     with mpi_job(8, "search", diary, *words, launcher=FAULT_TOLERANT) as job:
         records_once(directory.journal, lambda records: count(records, Ended) >= 3)
         ranks = ranks_of(job)
@@ -117,7 +117,7 @@ def test_killed_workers_cost_their_trials_another_start_and_nothing_else(
             ranks[rank].kill()
         shown, _ = job.communicate(timeout=60)
     assert job.returncode == 0, shown
-    state = check_complete(directory, 40)
+    state = check_complete(directory, 32)
     lost = {worker for worker, entry in state.workers.items() if entry.left_s is not None}
     assert lost == set(killed)
     host = os.uname().nodename
@@ -169,7 +169,10 @@ def test_a_search_whose_workers_all_die_says_so_and_can_be_resumed(
     check_complete(directory, 30)
 
 
-@pytest.mark.parametrize("launcher", [FAULT_TOLERANT, ()], ids=["ulfm", "plain"])
+@pytest.mark.parametrize(
+    "launcher",
+    [pytest.param(FAULT_TOLERANT, id="ulfm"), pytest.param((), id="plain", marks=pytest.mark.slow)],
+)
 def test_a_killed_master_leaves_no_process_and_a_search_that_can_be_resumed(
     launcher, mpi_job, mpirun, ranks_of, records_once, diary, directory
 ):
