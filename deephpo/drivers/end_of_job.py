@@ -12,9 +12,14 @@ from deephpo.errors import OptionError
 _VARIABLES = ("DEEPHPO_END_TIME", "SLURM_JOB_END_TIME")
 """Seconds since the epoch; the first is ours, for job scripts of schedulers that tell no end."""
 
+MARGIN_S = 30.0
+"""What a search needs after its last trial: the trials' grace, the tables, the farewells."""
+
 
 def seconds_left(environment: Mapping[str, str] = os.environ) -> float | None:
-    """Return how long the job still has; None if nobody says.
+    """Return for how long a search can go on in this job; None if nobody says when it ends.
+
+    MARGIN_S of the job's time are kept back, a twentieth of what is left if that is less.
 
     Raises OptionError if a variable holds something else than a time.
     """
@@ -29,5 +34,6 @@ def seconds_left(environment: Mapping[str, str] = os.environ) -> float | None:
                     f"{variable} must be a time in seconds since the epoch, as `date +%s` prints it, "
                     f"not {environment[variable]!r}."
                 )
-            return end_s - time.time()
+            left_s = end_s - time.time()
+            return left_s - min(MARGIN_S, left_s / 20)
     return None
