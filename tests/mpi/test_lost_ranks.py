@@ -134,7 +134,10 @@ def test_killed_workers_that_have_nothing_to_do_cost_nothing(
     problem = problem_file(UNTIL_SEEN.format(witness=str(witness)))
     words = ("--trials", 2, "--run-dir", directory.path)
     with mpi_job(8, "search", problem, *words, launcher=FAULT_TOLERANT) as job:
-        records = records_once(directory.journal, lambda records: len(RunState(records).workers) == 7)
+        records = records_once(
+            directory.journal,
+            lambda records: len(RunState(records).workers) == 7 and len(RunState(records).running) == 2,
+        )
         busy = {record.worker for record in records if isinstance(record, Started)}
         idle = sorted(set(range(1, 8)) - busy)
         assert len(idle) == 5
