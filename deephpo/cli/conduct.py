@@ -94,8 +94,10 @@ def _search(
 
     directory, options = session.directory, session.options
     assert directory is not None
-    button, publisher = StopButton(), Publisher(directory)
-    progress = Progress(sys.stdout, options.trials, options.time_limit_s, directory.log)
+    button, publisher, deadline = StopButton(), Publisher(directory), session.deadline
+    # A resumed search counts its time on: the limit is the end on its clock, not the length of this process.
+    ends_at_s = None if deadline is None else deadline.time_s
+    progress = Progress(sys.stdout, options.trials, ends_at_s, directory.log)
     workplace = Workplace(
         session.target,
         str(directory.trials.resolve()),

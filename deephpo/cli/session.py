@@ -177,13 +177,14 @@ def resume(
 def _take_over(
     directory: RunDirectory, journal: Journal, change: Callable[[SearchOptions], SearchOptions], accept: bool
 ) -> Session:
-    begun = next(read_journal(directory.journal), None)
+    records = list(read_journal(directory.journal))
+    begun = records[0] if records else None
     if not isinstance(begun, Begun):
         raise RunDirectoryError(f"{directory.journal} has no first record: the search had not begun.")
-    records = list(read_journal(directory.journal))
     last_host = next(r.host for r in reversed(records) if isinstance(r, Begun | Resumed))
     claim(journal, str(directory.journal), platform.node(), last_host, _say)
     journal.repair()
+    # Once more: until the claim somebody else may have written.
     records = list(read_journal(directory.journal))
     state = RunState(records)
     recorded = state.declaration or Declaration.from_dict(begun.declaration)

@@ -274,6 +274,13 @@ class TestTheEndOfTheTime:
         said("resume", directory.path, "--time-limit", "60", "--workers", "2")
         check_complete(directory, 15)
 
+    def test_the_time_left_of_a_resumed_search_is_its_own(self, diary, directory, monkeypatch, capsys):
+        assert self.search(diary(0.2), directory, "--time-limit", "3", "--trials", "999") == 75
+        monkeypatch.setattr("deephpo.cli.progress.PLAIN_INTERVAL_S", 0.2)
+        capsys.readouterr()
+        assert main(["resume", str(directory.path), "--time-limit", "3", "--workers", "2"]) == 75
+        assert "0:02 left" in capsys.readouterr().out
+
     @pytest.mark.parametrize(
         ("variable", "words"),
         [
