@@ -12,11 +12,15 @@ SHARE_AHEAD = 1 / 16
 
 
 def depth_for(workers: int) -> int:
-    """Return how many suggestions to keep ahead.
+    """Return how many suggestions to keep ahead: a sixteenth of the number of workers, rounded up.
 
-    A suggestion is made without knowing what the running trials will return, one for each worker.  To keep
-    a sixteenth of that number ahead adds at most a sixteenth to what it does not know, and spares the worker
-    the wait.  A single worker gets none: its search is sequential, and always knows the newest result.
+    A suggestion is made without knowing what the W running trials will return, and nobody could know that.
+    First in, first out through W/16 places, it goes to the worker of one of the next W/16 results, which it
+    does not know either: a sixteenth on top of what it cannot know anyway.  So it never gets so old that it
+    would have to be thrown away, and no worker waits for the search while so many trials end.
+
+    Rounded up, one place is more than a sixteenth of few workers: half as much on top for two, a quarter for
+    four.  A single worker gets none: its search is sequential, and always knows the newest result.
     """
     return 0 if workers <= 1 else math.ceil(workers * SHARE_AHEAD)
 

@@ -1,12 +1,17 @@
 """The coordinator: a pure state machine, events in, actions out.
 
-It knows no MPI, no clock and no file: the time comes with each event.  So what is simulated with any number
+It knows no MPI, no clock and no file: the time comes with the events.  So what is simulated with any number
 of workers is, line for line, what runs on the machine.
+
+Its unit is the turn: everything that happened since the last one is taken in first, then free workers get
+their trials, then the search is asked once for all that is missing.  No work is done for workers to which
+nothing happened, so a turn costs the same whatever their number.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deephpo.engine.backlog import Backlog
@@ -21,7 +26,6 @@ from deephpo.engine.events import (
     StopRequested,
     SuggestionsMade,
     Tell,
-    Tick,
     TrialEnded,
     TrialReported,
     WorkerAlive,
@@ -47,6 +51,8 @@ NOTHING_SUCCEEDED = 3
 CAN_BE_RESUMED = 75
 
 RETRIES = 2
+MOST_PER_ASK = 1024
+"""At the start of a search with very many workers the first of them need not wait for the trials of all."""
 HOPELESS_AFTER = 20
 """If so many trials have ended and every one of them failed, something other than their values is wrong."""
 
@@ -91,43 +97,53 @@ class Coordinator:
         self._durations = Durations()
         self._running: dict[int, tuple[Trial, float]] = {}
         """By worker: its trial, and when it was started."""
-        self._idle: deque[int] = deque()
-        self._heard: dict[int, float] = {}
-        """The workers that are there, and when each was last heard of."""
+        self._idle: OrderedDict[int, None] = OrderedDict()
+        """The workers that are free, the one that has been for longest first."""
+        self._heard: OrderedDict[int, float] = OrderedDict()
+        """The workers that are there, and when each was last heard of, the most silent one first."""
         self._silent: dict[int, bool] = {}
         """The workers whose lease ran out, and whether each had a trial then."""
         self._lost: set[int] = set()
         """The workers that are not there any more, the silent ones among them."""
         self._last_loss = ""
-        self._next_roll_call_s = 0.0
 
     @property
     def thinking(self) -> bool:
         """Whether the search owes an answer."""
         return self._buffer.awaited > 0
 
-    def handle(self, event: Event, now_s: float) -> list[Action]:
-        """Return what is to be done about an event, in this order."""
+    def handle(self, events: Iterable[Event], now_s: float) -> list[Action]:
+        """Return what is to be done about all that happened since the last turn, in this order.
+
+        To be called without events too, since time goes by.  A result counts although it comes together with
+        the end of the search, or with the loss of its worker.
+        """
         if self.exit_code is not None:
             return []
+        actions: list[Action] = []
+        for event in events:
+            actions += self._take(event, now_s)
+            if self.exit_code is not None:
+                return actions
+        actions += self._call_the_roll(now_s)
+        return actions + (self._end_if_done(now_s) or self._go_on(now_s))
+
+    def _take(self, event: Event, now_s: float) -> list[Action]:
         match event:
-            case WorkerReady():
-                actions = self._welcome(event.worker, event.host, now_s)
-            case WorkerGone():
-                actions = self._lose(event.worker, event.reason, now_s)
-            case WorkerAlive():
-                actions = self._hear(event.worker, now_s)
-            case TrialReported():
-                actions = self._note(event, now_s)
             case TrialEnded():
-                actions = self._settle(event, now_s)
+                return self._settle(event, now_s)
+            case TrialReported():
+                return self._note(event, now_s)
+            case WorkerAlive():
+                return self._hear(event.worker, now_s)
             case SuggestionsMade():
-                actions = self._receive(event, now_s)
+                return self._receive(event, now_s)
+            case WorkerReady():
+                return self._welcome(event.worker, event.host, now_s)
+            case WorkerGone():
+                return self._lose(event.worker, event.reason, now_s)
             case StopRequested():
                 return self._finish(event.reason, CAN_BE_RESUMED, now_s)
-            case Tick():
-                actions = self._call_the_roll(now_s)
-        return actions + (self._end_if_done(now_s) or self._hand_out(now_s))
 
     # Workers come and go.
 
@@ -137,24 +153,28 @@ class Coordinator:
         self._silent.pop(worker, None)
         self._lost.discard(worker)
         self._heard[worker] = now_s
-        self._idle.append(worker)
+        self._idle[worker] = None
         return [*actions, Write(WorkerJoined(now_s, worker, host))]
 
     def _hear(self, worker: int, now_s: float) -> list[Action]:
         if worker in self._heard:
-            self._heard[worker] = now_s
+            self._renew_lease(worker, now_s)
         elif not self._silent.get(worker, True):  # one that still has a trial is welcome when that ends
             return self._welcome(worker, "", now_s)
         return []
 
+    def _renew_lease(self, worker: int, now_s: float) -> None:
+        self._heard[worker] = now_s
+        self._heard.move_to_end(worker)
+
     def _call_the_roll(self, now_s: float) -> list[Action]:
-        """Give up the workers whose lease ran out; looked at ten times a lease."""
+        """Give up the workers whose lease ran out; only those are looked at, and the first that has time."""
         lease_s = self._terms.lease_s
-        if lease_s is None or now_s < self._next_roll_call_s:
-            return []
-        self._next_roll_call_s = now_s + lease_s / 10
         actions: list[Action] = []
-        for worker in [w for w, heard_s in self._heard.items() if now_s - heard_s > lease_s]:
+        while lease_s is not None and self._heard:
+            worker, heard_s = next(iter(self._heard.items()))
+            if now_s - heard_s <= lease_s:
+                break
             had_trial = worker in self._running
             actions += self._lose(worker, f"not a word from it for {lease_s:g} s", now_s)
             self._silent[worker] = had_trial
@@ -166,8 +186,7 @@ class Coordinator:
             return []
         self._lost.add(worker)
         self._heard.pop(worker, None)
-        if worker in self._idle:
-            self._idle.remove(worker)
+        self._idle.pop(worker, None)
         self._last_loss = reason
         actions: list[Action] = []
         if worker in self._running:
@@ -189,7 +208,7 @@ class Coordinator:
     def _note(self, event: TrialReported, now_s: float) -> list[Action]:
         if not self._is_running(event.worker, event.report.trial_id):
             return []
-        self._heard[event.worker] = now_s
+        self._renew_lease(event.worker, now_s)
         return [Write(Reported(now_s, event.report))]
 
     def _settle(self, event: TrialEnded, now_s: float) -> list[Action]:
@@ -197,8 +216,8 @@ class Coordinator:
         if not self._is_running(worker, outcome.trial_id):
             return self._ignore(worker, outcome, now_s)
         trial, started_s = self._running.pop(worker)
-        self._heard[worker] = now_s
-        self._idle.append(worker)
+        self._renew_lease(worker, now_s)
+        self._idle[worker] = None
         if outcome.state is TrialState.PREEMPTED:  # not its own fault, and not told to the search
             self._buffer.put_back(trial)
             return [Write(Ended(now_s, worker, outcome))]
@@ -239,32 +258,32 @@ class Coordinator:
         self._exhausted = event.exhausted
         return [Write(Suggested(now_s, event.trials, event.exhausted))]
 
+    def _go_on(self, now_s: float) -> list[Action]:
+        return [] if self._is_too_late(now_s) else self._hand_out(now_s) + self._ask(now_s)
+
     def _hand_out(self, now_s: float) -> list[Action]:
-        """Start what can be started, and ask for what will be missing."""
+        """Start what can be started."""
         actions: list[Action] = []
-        if self._is_too_late(now_s):
-            return actions
+        left_s = self._left_s(now_s)
         while self._idle and (trial := self._buffer.take()) is not None:
-            worker = self._idle.popleft()
+            worker, _ = self._idle.popitem(last=False)
             self._running[worker] = (trial, now_s)
             attempt = self._starts[trial.id]
-            self._starts[trial.id] += 1
-            actions.append(Write(Started(now_s, trial.id, worker)))
-            actions.append(Start(worker, trial, attempt, self._left_s(now_s)))
-        missing = self._missing()
-        if missing > 0:
-            self._buffer.awaited = missing
-            actions += [Write(Asked(now_s, missing)), Ask(missing)]
+            self._starts[trial.id] = attempt + 1
+            actions += [Write(Started(now_s, trial.id, worker)), Start(worker, trial, attempt, left_s)]
         return actions
 
-    def _missing(self) -> int:
-        """Return how many trials to ask for; one Ask at a time, so that each knows all results before it."""
+    def _ask(self, now_s: float) -> list[Action]:
+        """Ask for what is missing; one Ask at a time, so that each knows all results before it."""
         if self._buffer.awaited or self._exhausted or not self._heard:
-            return 0
-        wanted = len(self._idle) + depth_for(len(self._heard)) - len(self._buffer)
+            return []
+        missing = len(self._idle) + depth_for(len(self._heard)) - len(self._buffer)
         if self._terms.trials is not None:
-            wanted = min(wanted, self._terms.trials - self._suggested)
-        return wanted
+            missing = min(missing, self._terms.trials - self._suggested)
+        if missing <= 0:
+            return []
+        q = self._buffer.awaited = min(missing, MOST_PER_ASK)
+        return [Write(Asked(now_s, q)), Ask(q)]
 
     # The end.
 

@@ -56,27 +56,13 @@ class SuggestionsMade:
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """Time went by."""
-
-
-@dataclass(frozen=True, slots=True)
 class StopRequested:
     """Somebody wants the search to end now."""
 
     reason: str
 
 
-Event = (
-    WorkerReady
-    | WorkerGone
-    | WorkerAlive
-    | TrialReported
-    | TrialEnded
-    | SuggestionsMade
-    | Tick
-    | StopRequested
-)
+Event = WorkerReady | WorkerGone | WorkerAlive | TrialReported | TrialEnded | SuggestionsMade | StopRequested
 
 
 @dataclass(frozen=True, slots=True)

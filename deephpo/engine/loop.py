@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from deephpo.engine.coordinator import Coordinator
-from deephpo.engine.events import Action, Ask, Event, ShutDown, Start, StopRequested, Tell, Tick, Write
+from deephpo.engine.events import Action, Ask, Event, ShutDown, Start, StopRequested, Tell, Write
 from deephpo.engine.suggester import Suggester
 from deephpo.storage.records import Record
 
@@ -93,11 +93,8 @@ class SearchLoop:
         events: list[Event] = [*self._suggester.collect()]
         events += self._driver.poll(0.0 if events else self._patience_s)
         self._adapt_patience(bool(events))
-        events += self._stop or [Tick()]
-        actions: list[Action] = []
-        for event in events:
-            actions += self._coordinator.handle(event, self._now())
-        self._perform(actions)
+        events += self._stop
+        self._perform(self._coordinator.handle(events, self._now()))
         self._recorder.refresh(self._now())
 
     def _now(self) -> float:
@@ -110,17 +107,20 @@ class SearchLoop:
         self._patience_s = longer(self._patience_s) if quiet else PATIENCE_S[0]
 
     def _perform(self, actions: list[Action]) -> None:
-        """Write the records of all actions as one block, then act."""
+        """Write the records of all actions as one block, then act: first on what a worker waits for."""
         records = [action.record for action in actions if isinstance(action, Write)]
         if records:
             self._recorder.write(records)
+        thoughts: list[Ask | Tell] = []
         for action in actions:
             match action:
-                case Ask() | Tell():
-                    self._suggester.submit(action)
                 case Start():
                     self._driver.start(action)
+                case Ask() | Tell():
+                    thoughts.append(action)
                 case ShutDown():
                     self._driver.shut_down(action.worker)
                 case Write():
                     pass
+        for thought in thoughts:
+            self._suggester.submit(thought)

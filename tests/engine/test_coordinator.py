@@ -6,7 +6,8 @@ import pytest
 
 from deephpo import Float, Space
 from deephpo.engine.backlog import Backlog, backlog_of
-from deephpo.engine.coordinator import HOPELESS_AFTER, RETRIES, Coordinator, Terms
+from deephpo.engine.buffer import depth_for
+from deephpo.engine.coordinator import HOPELESS_AFTER, MOST_PER_ASK, RETRIES, Coordinator, Terms
 from deephpo.engine.deadline import Deadline, Durations, notice_s
 from deephpo.engine.events import (
     Ask,
@@ -15,7 +16,6 @@ from deephpo.engine.events import (
     StopRequested,
     SuggestionsMade,
     Tell,
-    Tick,
     TrialEnded,
     TrialReported,
     WorkerAlive,
@@ -68,12 +68,16 @@ class Game:
         for event in self.events:
             self.tell(event)
 
-    def tell(self, event, after_s=1.0):
-        """Let an event happen a second later; returns the actions."""
+    def tell(self, *events, after_s=1.0):
+        """Let events happen a second later, all in one turn; returns the actions."""
         self.now_s += after_s
-        actions = self.coordinator.handle(event, self.now_s)
+        actions = self.coordinator.handle(events, self.now_s)
         self.actions += actions
         return actions
+
+    def wait(self, seconds):
+        """Let nothing happen for so long; returns the actions."""
+        return self.tell(after_s=seconds)
 
     def answer(self, count=None, exhausted=False, after_s=1.0):
         """Answer the last Ask with so many trials, all that it asked for unless told otherwise."""
@@ -81,7 +85,7 @@ class Game:
         count = asked if count is None else count
         trials = tuple(trial(k) for k in range(self.made, self.made + count))
         self.made += count
-        return self.tell(SuggestionsMade(trials, exhausted), after_s)
+        return self.tell(SuggestionsMade(trials, exhausted), after_s=after_s)
 
     def start_all(self, after_s=1.0):
         """Answer until every worker has a trial."""
@@ -174,7 +178,7 @@ class TestHandingOut:
         game = Game(workers=1)
         game.tell(WorkerGone(1, "gone"))
         game.answer()
-        game.tell(Tick())
+        game.wait(1.0)
         assert len(game.of(Ask)) == 1
         assert kinds(game.tell(WorkerReady(2, "node2"))) == ["WorkerJoined", "Started", "Start"]
 
@@ -187,6 +191,66 @@ class TestHandingOut:
             game.tell(ended(start.worker, start.trial.id))
         assert len(game.of(Start)) == 3
         assert game.coordinator.exit_code == 0
+
+    def test_what_ends_in_one_turn_is_told_before_one_ask_for_all_that_is_missing(self):
+        game = Game(workers=8)
+        game.start_all()
+        ends = [ended(worker, trial_id) for worker, trial_id in game.running.items()]
+        actions = game.tell(*ends[:5])
+        # One was kept ahead; the other four of the five free workers wait for the search.
+        assert kinds(actions) == ["Ended", "Tell"] * 5 + ["Started", "Start", "Asked", "Ask"]
+        assert of(actions, Ask) == [Ask(5)]
+        assert kinds(game.answer()) == ["Suggested"] + ["Started", "Start"] * 4
+
+    def test_an_answer_that_comes_with_results_serves_their_workers_too(self):
+        game = Game(workers=16)
+        game.start_all()
+        game.tell(ended(1, game.running[1]))
+        made = SuggestionsMade((trial(game.made),), False)
+        actions = game.tell(made, ended(2, game.running[2]))
+        assert kinds(actions) == ["Suggested", "Ended", "Tell", "Started", "Start", "Asked", "Ask"]
+        assert of(actions, Start)[0].worker == 2
+        assert of(actions, Ask) == [Ask(1)]
+
+    def test_no_ask_is_for_more_than_so_many_and_the_first_workers_do_not_wait_for_the_last(self):
+        game = Game()
+        game.tell(*(WorkerReady(worker, "node") for worker in range(1, 2 * MOST_PER_ASK + 1)))
+        assert game.of(Ask) == [Ask(MOST_PER_ASK)]
+        actions = game.answer()
+        assert [start.worker for start in of(actions, Start)] == list(range(1, MOST_PER_ASK + 1))
+        game.start_all()
+        ahead = depth_for(2 * MOST_PER_ASK)
+        assert game.of(Ask) == [Ask(MOST_PER_ASK), Ask(MOST_PER_ASK), Ask(ahead)]
+        assert len(game.of(Start)) == 2 * MOST_PER_ASK
+
+    def test_a_suggestion_goes_to_the_worker_of_one_of_the_next_results(self):
+        """However slow the search: at most as many results away as suggestions are kept ahead."""
+        game, rng = Game(workers=40), random.Random(1)
+        game.start_all()
+        running, asked_at, distances = game.running, {}, []
+        freed = {}
+        """By worker: the number of the result that made it free."""
+        results = 0
+        for _ in range(1000):
+            events = []
+            for worker in rng.sample(sorted(running), min(len(running), rng.choice([0, 1, 2, 5]))):
+                results += 1
+                freed[worker] = results
+                events.append(ended(worker, running.pop(worker)))
+            if game.coordinator.thinking and rng.random() < 0.3:
+                events.append(
+                    SuggestionsMade(tuple(trial(k) for k in range(game.made, max(asked_at) + 1)), False)
+                )
+                game.made = max(asked_at) + 1
+            for action in game.coordinator.handle(events, 0.0):
+                match action:
+                    case Start(worker=worker, trial=started):
+                        running[worker] = started.id
+                        distances.append(freed[worker] - asked_at.get(started.id, freed[worker]))
+                    case Ask(q=q):
+                        asked_at |= dict.fromkeys(range(game.made, game.made + q), results)
+        assert len(distances) > 500
+        assert max(distances) == depth_for(40) == 3
 
 
 class TestReports:
@@ -374,8 +438,8 @@ class TestTheLease:
     def test_a_silent_worker_is_lost_and_its_trial_goes_out_again(self):
         game = self.game()
         game.tell(WorkerAlive(2), after_s=50.0)
-        assert kinds(game.tell(Tick(), after_s=1.0)) == []
-        actions = game.tell(Tick(), after_s=15.0)
+        assert kinds(game.wait(1.0)) == []
+        actions = game.wait(15.0)
         assert kinds(actions) == ["Ended", "WorkerLost"]
         why = "not a word from it for 60 s"
         assert actions[0].record.outcome == Outcome(0, TrialState.PREEMPTED, reason=why)
@@ -389,18 +453,18 @@ class TestTheLease:
         game = self.game(workers=1)
         game.tell(word, after_s=40.0)
         game.start_all()
-        assert "WorkerLost" not in kinds(game.tell(Tick(), after_s=55.0))
-        assert "WorkerLost" in kinds(game.tell(Tick(), after_s=15.0))
+        assert "WorkerLost" not in kinds(game.wait(55.0))
+        assert "WorkerLost" in kinds(game.wait(15.0))
 
     def test_without_a_lease_silence_means_nothing(self):
         game = Game(workers=1)
         game.answer()
-        assert game.tell(Tick(), after_s=1e9) == []
+        assert game.wait(1e9) == []
 
     def test_the_late_result_of_a_silent_worker_is_ignored_and_the_worker_welcome_again(self):
         game = self.game()
         game.tell(WorkerAlive(2), after_s=50.0)
-        game.tell(Tick(), after_s=30.0)
+        game.wait(30.0)
         actions = game.tell(ended(1, 0))
         assert kinds(actions)[:2] == ["Ignored", "WorkerJoined"]
         why = "it came after its worker's lease had run out"
@@ -413,7 +477,7 @@ class TestTheLease:
     def test_the_late_result_does_not_disturb_the_retry_that_runs_elsewhere(self):
         game = self.game()
         game.tell(ended(2, 1), after_s=50.0)
-        game.tell(Tick(), after_s=30.0)
+        game.wait(30.0)
         game.tell(ended(2, game.running[2]))
         assert game.running == {2: 0}
         game.tell(ended(1, 0))
@@ -422,26 +486,26 @@ class TestTheLease:
 
     def test_a_silent_worker_that_was_free_is_welcome_at_its_next_word(self):
         game = Game(workers=1, lease_s=60.0)  # the search still owes the answer
-        game.tell(Tick(), after_s=100.0)
+        game.wait(100.0)
         assert kinds(game.tell(WorkerAlive(1))) == ["WorkerJoined"]
         assert of(game.answer(), Start) == [Start(1, trial(0))]
 
     def test_a_silent_worker_that_still_has_its_trial_is_not(self):
         game = self.game(workers=1)
-        game.tell(Tick(), after_s=100.0)
+        game.wait(100.0)
         assert game.tell(WorkerAlive(1)) == []
         assert game.tell(TrialReported(1, Report(0, 1, {"loss": 0.5}))) == []
 
     def test_a_silent_worker_may_start_anew(self):
         game = self.game(workers=1)
-        game.tell(Tick(), after_s=100.0)
+        game.wait(100.0)
         assert kinds(game.tell(WorkerReady(1, "node1"))) == ["WorkerJoined", "Started", "Start"]
         assert kinds(game.tell(ended(1, 0)))[:2] == ["Ended", "Tell"]
 
     def test_a_silent_worker_that_then_is_gone_stays_so(self):
         game = self.game(workers=2)
         game.tell(WorkerAlive(2), after_s=50.0)
-        game.tell(Tick(), after_s=30.0)
+        game.wait(30.0)
         assert game.tell(WorkerGone(1, "rank 1 died")) == []
         assert game.tell(WorkerAlive(1)) == []
         assert kinds(game.tell(ended(1, 0))) == ["Ignored"]
@@ -467,14 +531,14 @@ class TestNoWorkerIsLeft:
     def test_silent_ones_do_not_count_as_left(self):
         game = Game(workers=2, places=2, lease_s=60.0)
         game.tell(WorkerGone(1, "rank 1 died"))
-        game.tell(Tick(), after_s=100.0)
+        game.wait(100.0)
         assert game.coordinator.exit_code == 75
         assert "not a word from it for 60 s" in game.records(Finished)[0].reason
 
     def test_one_that_came_back_counts_again(self):
         game = Game(workers=2, places=2, lease_s=60.0)
         game.tell(WorkerAlive(2), after_s=50.0)
-        game.tell(Tick(), after_s=30.0)
+        game.wait(30.0)
         game.tell(WorkerAlive(1))
         game.tell(WorkerGone(2, "rank 2 died"))
         assert game.coordinator.exit_code is None
@@ -483,7 +547,7 @@ class TestNoWorkerIsLeft:
         game = Game(workers=2)
         game.tell(WorkerGone(1, "gone"))
         game.tell(WorkerGone(2, "gone"))
-        game.tell(Tick(), after_s=1e6)
+        game.wait(1e6)
         assert game.coordinator.exit_code is None
 
 
@@ -561,7 +625,7 @@ class TestAHopelessSearch:
     def test_many_trials_given_up_at_once_do_not_step_over_the_limit(self):
         game = Game(workers=40, trials=100, retries=0, lease_s=60.0)
         game.start_all()
-        game.tell(Tick(), after_s=200.0)
+        game.wait(200.0)
         assert game.coordinator.exit_code == 3
         assert "all of the first 40 trials failed" in game.records(Finished)[0].reason
 
@@ -615,7 +679,7 @@ class TestResuming:
     def test_a_search_that_was_done_ends_at_once(self, settled):
         backlog = Backlog(suggested=settled, settled=settled, succeeded=1)
         game = Game(trials=10, backlog=backlog)
-        assert kinds(game.tell(Tick())) == ["Finished"]
+        assert kinds(game.wait(1.0)) == ["Finished"]
         assert game.coordinator.exit_code == 0
 
     def test_a_search_that_found_nothing_untried_is_asked_again(self):
@@ -647,7 +711,7 @@ class TestTheDeadline:
         game.answer()
         game.tell(ended(1, 0, TrialState.COMPLETED if success else TrialState.FAILED))
         game.answer()
-        actions = game.tell(Tick(), after_s=100.0)
+        actions = game.wait(100.0)
         assert kinds(actions) == ["Ended", "Finished", "ShutDown"]
         assert actions[0].record.outcome == Outcome(1, TrialState.PREEMPTED, reason="the time is up")
         assert actions[1].record.reason == "the time is up"
@@ -662,7 +726,7 @@ class TestTheDeadline:
     @pytest.mark.parametrize(("left_s", "starts"), [(10.5, True), (10.0, True), (9.5, False)])
     def test_nothing_starts_that_would_not_be_done_in_time(self, left_s, starts):
         game = self.game(deadline=Deadline(1000.0))
-        game.coordinator.handle(ended(1, game.running[1]), 1000.0 - left_s)
+        game.coordinator.handle([ended(1, game.running[1])], 1000.0 - left_s)
         assert (game.coordinator.exit_code is None) == starts
 
     def test_nothing_new_is_asked_for_either(self):
@@ -684,7 +748,7 @@ class TestTheDeadline:
     @pytest.mark.parametrize(("trials", "asked_for"), [(100, True), (None, False)])
     def test_such_an_early_end_is_to_be_resumed_if_more_was_wanted(self, trials, asked_for):
         game = self.game(trials=trials, deadline=Deadline(1000.0, asked_for))
-        game.coordinator.handle(ended(1, game.running[1]), 995.0)
+        game.coordinator.handle([ended(1, game.running[1])], 995.0)
         assert game.coordinator.exit_code == 75
 
     def test_a_trial_that_would_go_on_from_its_checkpoint_starts_to_the_last(self):
@@ -702,7 +766,7 @@ class TestTheDeadline:
 
     def test_the_median_decides_and_not_one_long_trial(self):
         game = self.game(durations=(10.0, 700.0, 10.0, 10.0), deadline=Deadline(1000.0))
-        game.coordinator.handle(ended(1, game.running[1]), 985.0)
+        game.coordinator.handle([ended(1, game.running[1])], 985.0)
         assert game.coordinator.exit_code is None
 
     def test_failures_say_nothing_about_durations(self):
@@ -716,7 +780,7 @@ class TestTheDeadline:
 
     def test_a_retry_is_not_started_either_if_it_is_too_late(self):
         game = self.game(workers=2, deadline=Deadline(1000.0))
-        game.tell(Tick(), after_s=994.0 - game.now_s)
+        game.wait(994.0 - game.now_s)
         game.tell(WorkerGone(1, "killed"))
         actions = game.tell(ended(2, game.running[2]))
         assert kinds(actions) == ["Ended", "Tell", "Finished", "ShutDown"]
@@ -788,8 +852,8 @@ class TestTheEnd:
         game.answer()
         game.answer()
         game.tell(ended(1, 0, TrialState.COMPLETED if success else TrialState.FAILED))
-        assert game.coordinator.handle(Tick(), 9.99) == []
-        actions = game.coordinator.handle(Tick(), 10.0)
+        assert game.coordinator.handle([], 9.99) == []
+        actions = game.coordinator.handle([], 10.0)
         assert kinds(actions) == ["Ended", "Ended", "Finished", "ShutDown", "ShutDown"]
         assert {(a.record.outcome.trial_id, a.record.outcome.state) for a in actions[:2]} == {
             (1, TrialState.PREEMPTED),
@@ -800,9 +864,31 @@ class TestTheEnd:
     def test_a_result_at_the_very_end_of_the_time_still_counts(self):
         game = Game(deadline=Deadline(10.0), workers=1)
         game.answer()
-        actions = game.coordinator.handle(ended(1, 0), 12.0)
+        actions = game.coordinator.handle([ended(1, 0)], 12.0)
         assert kinds(actions) == ["Ended", "Tell", "Finished", "ShutDown"]
         assert game.coordinator.exit_code == 0
+
+    def test_all_results_that_come_with_the_end_count(self):
+        game = Game(deadline=Deadline(10.0), workers=3)
+        game.start_all()
+        actions = game.coordinator.handle([ended(1, 0), ended(2, 1), StopRequested("enough")], 12.0)
+        assert kinds(actions)[:5] == ["Ended", "Tell", "Ended", "Tell", "Ended"]
+        assert actions[4].record.outcome.state is TrialState.PREEMPTED
+        game = Game(deadline=Deadline(10.0), workers=3)
+        game.start_all()
+        actions = game.coordinator.handle([ended(1, 0), ended(2, 1)], 12.0)
+        assert [r.record.outcome.state for r in of(actions, Write)[:3]] == [
+            TrialState.COMPLETED,
+            TrialState.COMPLETED,
+            TrialState.PREEMPTED,
+        ]
+
+    def test_a_worker_that_is_gone_with_its_result_gets_no_other_trial(self):
+        game = Game(workers=4)
+        game.start_all()
+        actions = game.tell(ended(1, game.running[1]), WorkerGone(1, "rank 1 died"))
+        assert kinds(actions) == ["Ended", "Tell", "WorkerLost"]
+        assert of(actions, Start) == []
 
     def test_a_wish_to_stop_ends_the_search_so_that_it_can_be_resumed(self):
         game = Game(trials=5, workers=2)
@@ -813,7 +899,7 @@ class TestTheEnd:
         assert game.coordinator.exit_code == 75
 
     @pytest.mark.parametrize(
-        "event", [WorkerReady(3, "x"), ended(1, 0), WorkerGone(1, "x"), Tick(), StopRequested("again")]
+        "event", [WorkerReady(3, "x"), ended(1, 0), WorkerGone(1, "x"), StopRequested("again")]
     )
     def test_after_the_end_nothing_happens_any_more(self, event):
         game = Game(workers=1)
@@ -855,7 +941,7 @@ class World:
         self.settled = self.succeeded = 0
 
     def event(self):
-        """Return a likely event; the world is free to say things twice, late, or of strangers."""
+        """Return a likely event, or None; the world is free to say things twice, late, or of strangers."""
         rng, choice = self.rng, self.rng.random()
         anybody = sorted(self.there | set(self.at_work) | self.lost) or [1]
         if choice < 0.12 and len(self.there) < 8:
@@ -875,7 +961,7 @@ class World:
             return TrialReported(worker, Report(trial_id, 1, {"loss": 1.0}))
         if choice < 0.90:
             return WorkerAlive(rng.choice(anybody))
-        return Tick() if rng.random() < 0.99 else StopRequested("enough")
+        return StopRequested("enough") if rng.random() < 0.01 else None
 
     def answer(self, q):
         count = q if self.size is None else min(q, self.size - self.game.made)
@@ -883,32 +969,51 @@ class World:
         self.game.made += count
         return trials, count < q
 
+    def events(self, most):
+        """Return what happens in one turn: a wish to stop comes last, as from the loop."""
+        drawn = [event for event in (self.event() for _ in range(most)) if event is not None]
+        # One that gave its trial back and is gone in the same turn reads in a journal as if it had lost it.
+        gave_back = {
+            event.worker
+            for event in drawn
+            if isinstance(event, TrialEnded) and event.outcome.state is TrialState.PREEMPTED
+        }
+        kept = [
+            event
+            for event in drawn
+            if not (isinstance(event, WorkerReady | WorkerGone) and event.worker in gave_back)
+        ]
+        return sorted(kept, key=lambda event: isinstance(event, StopRequested))
+
     def turn(self):
-        event = self.event()
-        actions = self.game.tell(event)
+        events = self.events(self.rng.choice([1, 1, 1, 3, 10]))
+        actions = self.game.tell(*events)
         self.history += [action.record for action in of(actions, Write)]
         for before, action in itertools.pairwise([None, *actions]):
-            self.take(event, before, action)
+            self.take(events, before, action)
         self.compare()
+        assert len(of(actions, Ask)) <= 1
 
-    def take(self, event, before, action):
+    def take(self, events, before, action):
         now_s = self.game.now_s
+        anew = {event.worker for event in events if isinstance(event, WorkerReady)}
+        gone = {event.worker for event in events if isinstance(event, WorkerGone)}
         match action:
             case Write(record=WorkerJoined(worker=worker)):
                 assert worker not in self.there
                 self.there.add(worker)
                 self.lost.discard(worker)
-                if isinstance(event, WorkerReady):
+                if worker in anew:
                     self.at_work.pop(worker, None)
             case Write(record=WorkerLost(worker=worker)):
                 assert worker not in self.lost | set(self.running)
                 self.there.discard(worker)
                 self.lost.add(worker)
-                if isinstance(event, WorkerGone | WorkerReady):
+                if worker in anew | gone:
                     self.at_work.pop(worker, None)
-                if before is not None and isinstance(before, Write) and isinstance(before.record, Ended):
-                    assert before.record.worker == worker
-                    self.losses[before.record.outcome.trial_id] += 1
+                match before:
+                    case Write(record=Ended(worker=ended_on, outcome=result)) if ended_on == worker:
+                        self.losses[result.trial_id] += 1
             case Write(record=Ended(worker=worker, outcome=result)):
                 assert self.running.pop(worker) == result.trial_id
                 if result.state is TrialState.PREEMPTED:
@@ -920,9 +1025,11 @@ class World:
                     assert result.state is TrialState.FAILED
                     assert self.losses[result.trial_id] == self.retries
             case Write(record=Reported(report=report)):
-                assert self.running[event.worker] == report.trial_id
+                said = [event for event in events if isinstance(event, TrialReported)]
+                assert any(self.running.get(e.worker) == report.trial_id for e in said if e.report is report)
             case Write(record=Ignored(worker=worker, trial_id=trial_id)):
-                assert (event.worker, event.outcome.trial_id) == (worker, trial_id)
+                late = [event for event in events if isinstance(event, TrialEnded)]
+                assert (worker, trial_id) in {(event.worker, event.outcome.trial_id) for event in late}
                 assert self.running.get(worker) != trial_id
             case Start(worker=worker, trial=started, attempt=attempt, left_s=left_s):
                 assert before == Write(Started(now_s, started.id, worker))
