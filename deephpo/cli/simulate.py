@@ -99,7 +99,9 @@ def _figures(session: Session, clock: MasterClock) -> dict[str, Any]:
     """Return what ``--json`` prints."""
     state = session.state
     settled = [trial for trial in state.ended if trial.state is not TrialState.PREEMPTED]
-    configs = {tuple(sorted(trial.config.items())) for trial in settled}
+    # Hashes are enough, and of the texts: -1 and -2 have the same hash, but not "-1" and "-2".
+    configs = {hash(repr(sorted(trial.config.items()))) for trial in settled}
+    busy = clock.utilisation
     return {
         "problem": session.declaration.name,
         "search": session.options.search,
@@ -108,7 +110,8 @@ def _figures(session: Session, clock: MasterClock) -> dict[str, Any]:
         "trials": state.done,
         "distinct": len(configs),
         "best": None if state.best is None else state.best.value,
-        "utilisation": round(clock.utilisation, 5),
+        "utilisation": None if busy is None else round(busy, 5),
+        "startup_s": round(clock.startup_s, 3),
         "virtual_s": round(state.now_s, 3),
         "master_cpu_s": round(clock.cpu_s, 3),
         "cpu_ms_per_trial": round(1000 * clock.cpu_s / max(1, state.done), 4),
@@ -119,12 +122,14 @@ def _show(session: Session, figures: dict[str, Any]) -> None:
     from deephpo.report.summary import best_table, clock, figure
 
     cpu_s, cpu_ms = figures["master_cpu_s"], figures["cpu_ms_per_trial"]
-    options, finished = session.options, session.state.finished
+    options, finished, busy = session.options, session.state.finished, figures["utilisation"]
+    after = "" if busy is None else f", busy {100 * busy:.2f} % of the time from their second trials on"
     rows = {
         "search": f"{options.search}, seed {options.seed}",
         "ended": finished.reason if finished is not None else "",
         "trials": f"{figures['trials']}, {figures['distinct']} distinct",
-        "workers": f"{figures['workers']}, busy {100 * figures['utilisation']:.2f} % of the time",
+        "workers": f"{figures['workers']}{after}",
+        "start-up": f"{figures['startup_s']:.3g} s until the last worker had its first trial",
         "virtual time": clock(figures["virtual_s"]),
         "master": f"{cpu_s:.2f} CPU seconds, {cpu_ms:.2f} ms a trial",
         "best": "no trial has succeeded" if figures["best"] is None else figure(figures["best"]),

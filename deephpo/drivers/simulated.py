@@ -1,9 +1,8 @@
 """The simulated driver: real evaluations in one child, durations in virtual time, any number of workers.
 
-The order of all results follows from the durations alone, so a simulation with a seed repeats to the byte.
-What the master's thinking would have cost is kept on a second clock beside it: there the master is one server
-that works off events one after the other, each at the CPU time that it really took, and a worker waits until
-its answer is there.  ``utilisation`` is read off that clock.
+There are two clocks.  Virtual time orders everything: it passes with the drawn durations alone, thinking
+takes none of it, and so a simulation with a seed repeats to the byte.  What the master's work would have cost
+is kept on a second clock beside it (:class:`MasterClock`), and ``utilisation`` is read there.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections import defaultdict
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,6 +20,9 @@ from deephpo.trial import Outcome, Report, Trial
 from deephpo.worker.messages import Gone, Lasted
 from deephpo.worker.process import TrialProcess
 from deephpo.worker.workplace import Workplace
+
+GRAIN_S = 0.02
+"""What is due within so much of the first event comes with it, as to a master that looks now and then."""
 
 
 class SimulatedDriver:
@@ -56,17 +58,15 @@ class SimulatedDriver:
         return self._now_s
 
     def poll(self, patience_s: float) -> list[Event]:
-        """Return the next event and move the clock to it; nothing if the search answers first."""
+        """Return what happens next and move time to the last of it; nothing if the search answers first."""
         self.clock.stop()
-        if patience_s == 0.0 or not self._queue:
-            self.clock.go_on()
-            return []
-        if self._queue[0][0] > self._until_s:
-            self._now_s = self._until_s
-            return []
-        self._now_s, _, event = heapq.heappop(self._queue)
-        self.clock.go_on(event.worker if isinstance(event, TrialEnded | WorkerReady) else None)
-        return [event]
+        events = self._next_events() if patience_s and self._queue else []
+        self.clock.turn_to(
+            new=sum(isinstance(event, WorkerReady) for event in events),
+            freed=sum(isinstance(event, TrialEnded) for event in events),
+        )
+        self.clock.go_on()
+        return events
 
     def start(self, start: Start) -> None:
         """Evaluate the trial now, and let its reports and its end come when they are due."""
@@ -76,8 +76,8 @@ class SimulatedDriver:
         for k, report in enumerate(reports, start=1):
             self._post(self._now_s + duration_s * k / (len(reports) + 1), TrialReported(worker, report))
         self._post(self._now_s + duration_s, TrialEnded(worker, outcome))
+        self.clock.started(duration_s)
         self.clock.go_on()
-        self.clock.started(worker, duration_s)
 
     def shut_down(self, worker: int) -> None:
         """Send a worker home, which takes no time here."""
@@ -86,6 +86,16 @@ class SimulatedDriver:
         """Kill the child."""
         self.clock.stop()
         self._process.kill()
+
+    def _next_events(self) -> list[Event]:
+        until_s = min(self._queue[0][0] + GRAIN_S, self._until_s)
+        events: list[Event] = []
+        while self._queue and self._queue[0][0] <= until_s:
+            self._now_s, _, event = heapq.heappop(self._queue)
+            events.append(event)
+        if not events:
+            self._now_s = self._until_s
+        return events
 
     def _post(self, time_s: float, event: Event) -> None:
         heapq.heappush(self._queue, (time_s, self._posted, event))
@@ -113,41 +123,72 @@ class SimulatedDriver:
 
 
 class MasterClock:
-    """The clock on which the master's own CPU time passes; it runs between :meth:`go_on` and :meth:`stop`."""
+    """The second clock: the master is one server that works off turn after turn, at the CPU time each took.
 
-    def __init__(self) -> None:
+    A turn is not begun before the last of its results came, and each worker that is started in it waits until
+    it is its own trial's turn.  Workers have no names here: the one that is free for longest gets the next
+    trial, and those whose trials end next on this clock stand for those whose results came in virtual time.
+    Else a delay, the start-up's above all, would be charged anew whenever the two clocks differ in the order.
+
+    What counts is each worker's wait for its second trial and the following ones, and these trials.  The
+    first wave is start-up and stands apart.  Nor is the tail counted, when the time is nearly up and a free worker
+    gets nothing more.  All this is pessimistic: here the master does one thing after the other, while on a
+    real machine thinking and message handling are two threads.
+
+    process_s: returns the CPU seconds that this process has used.  The clock runs between :meth:`go_on` and
+    :meth:`stop`; evaluations are done in between, and free.
+    """
+
+    def __init__(self, process_s: Callable[[], float] = time.process_time) -> None:
         self.cpu_s = 0.0
         """CPU seconds that the master has used."""
-        self._mark: float | None = None
-        self._free_s = 0.0
-        self._ready_s: dict[int, float] = defaultdict(float)
-        self._busy_s = 0.0
+        self.startup_s = 0.0
+        """When the last worker got its first trial."""
+        self._process_s = process_s
+        self._mark_s: float | None = None
+        self._now_s = 0.0
+        self._ends_s: list[float] = []
+        """When each running trial ends; a heap."""
+        self._free_since_s: deque[float | None] = deque()
+        """The free workers, the one that is so for longest first; None is one that never had a trial."""
+        self._trained_s = 0.0
         self._waited_s = 0.0
 
     def stop(self) -> None:
         """Charge what was used since the clock went on."""
-        if self._mark is not None:
-            used = time.process_time() - self._mark
-            self.cpu_s += used
-            self._free_s += used
-            self._mark = None
+        if self._mark_s is not None:
+            used_s = self._process_s() - self._mark_s
+            self.cpu_s += used_s
+            self._now_s += used_s
+            self._mark_s = None
 
-    def go_on(self, worker: int | None = None) -> None:
-        """Let the clock run; if the master turns to a free worker, not before that worker is free."""
-        if worker is not None:
-            self._free_s = max(self._free_s, self._ready_s[worker])
-        self._mark = time.process_time()
+    def go_on(self) -> None:
+        """Let the clock run."""
+        self._mark_s = self._process_s()
 
-    def started(self, worker: int, duration_s: float) -> None:
+    def turn_to(self, new: int, freed: int) -> None:
+        """Take note of so many new workers, and of so many ended trials; not before the last one ended."""
+        self._free_since_s.extend([None] * new)
+        for _ in range(freed):
+            ended_s = heapq.heappop(self._ends_s)
+            self._free_since_s.append(ended_s)
+            self._now_s = max(self._now_s, ended_s)
+
+    def started(self, duration_s: float) -> None:
         """Note that a worker got a trial just now."""
-        used = time.process_time() - self._mark if self._mark is not None else 0.0
-        start_s = self._free_s + used
-        self._waited_s += start_s - self._ready_s[worker]
-        self._busy_s += duration_s
-        self._ready_s[worker] = start_s + duration_s
+        free_since_s = self._free_since_s.popleft()
+        heapq.heappush(self._ends_s, self._now_s + duration_s)
+        if free_since_s is None:
+            self.startup_s = self._now_s
+        else:
+            self._waited_s += self._now_s - free_since_s
+            self._trained_s += duration_s
 
     @property
-    def utilisation(self) -> float:
-        """The share of the workers' time that went into trials rather than into waiting for the next one."""
-        total_s = self._busy_s + self._waited_s
-        return self._busy_s / total_s if total_s else 0.0
+    def utilisation(self) -> float | None:
+        """The share of the workers' time that went into trials rather than into waiting for the next one.
+
+        None as long as no worker had a second trial.
+        """
+        total_s = self._trained_s + self._waited_s
+        return self._trained_s / total_s if total_s else None

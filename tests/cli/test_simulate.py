@@ -15,7 +15,7 @@ from deephpo.storage.journal import read_journal
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 
-COST = {"master_cpu_s", "cpu_ms_per_trial", "utilisation"}
+COST = {"master_cpu_s", "cpu_ms_per_trial", "utilisation", "startup_s"}
 """What depends on the machine."""
 
 OWN_DURATION = """
@@ -36,6 +36,7 @@ def test_json_gives_the_figures_of_the_search(simulated, problem):
     assert figures.keys() >= {"best", "virtual_s", *COST}
     assert (figures["trials"], figures["distinct"], figures["workers"]) == (40, 40, 8)
     assert 0.9 < figures["utilisation"] <= 1
+    assert 0 < figures["startup_s"] < figures["master_cpu_s"]
     assert 0 <= figures["best"] < 0.2
     assert figures["cpu_ms_per_trial"] == pytest.approx(1000 * figures["master_cpu_s"] / 40, abs=0.1)
 
@@ -61,6 +62,27 @@ def test_the_problem_says_how_long_a_trial_takes_unless_the_user_does(simulated,
     words = (problem_file(OWN_DURATION), "--workers", 1, "--trials", 2)
     assert simulated(*words)["virtual_s"] == pytest.approx(60.0)
     assert simulated(*words, "--duration", "constant:1")["virtual_s"] == pytest.approx(2.0)
+
+
+def test_a_single_wave_says_nothing_of_the_utilisation(simulated, said, problem):
+    words = (problem, "--workers", 6, "--trials", 6, "--search", "random")
+    assert simulated(*words)["utilisation"] is None
+    rows = dict(line.split(maxsplit=1) for line in said("simulate", *words).splitlines()[:5])
+    assert rows["workers"] == "6"
+    assert rows["start-up"].endswith(" s until the last worker had its first trial")
+
+
+NEIGHBOURS = """
+from deephpo import Integer, Problem
+
+problem = Problem([Integer("n", -2, 2)], lambda config: config["n"])
+"""
+
+
+def test_configurations_that_python_hashes_alike_are_distinct(simulated, problem_file):
+    assert hash(-1) == hash(-2)
+    figures = simulated(problem_file(NEIGHBOURS), "--search", "grid", "--trials", 5, "--workers", 2)
+    assert (figures["trials"], figures["distinct"]) == (5, 5)
 
 
 def test_virtual_time_ends_at_the_time_limit_or_when_no_trial_would_be_done_before(simulated, problem):

@@ -7,12 +7,12 @@ import pytest
 from deephpo.cli.options import resolve
 from deephpo.cli.session import begin
 from deephpo.drivers.durations import parse_durations
-from deephpo.drivers.simulated import SimulatedDriver
-from deephpo.engine.events import Start
+from deephpo.drivers.simulated import GRAIN_S, MasterClock, SimulatedDriver
+from deephpo.engine.events import Start, TrialEnded, WorkerReady
 from deephpo.engine.suggester import InlineSuggester
 from deephpo.errors import ProblemError
 from deephpo.storage.journal import read_journal
-from deephpo.storage.records import Ended, Finished, Reported, Started, Suggested
+from deephpo.storage.records import Asked, Ended, Finished, Reported, Started, Suggested
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Trial, TrialState
 from deephpo.worker.workplace import Workplace
@@ -86,11 +86,31 @@ def test_every_trial_is_run_once_and_time_never_goes_back(simulate, workers):
     assert len(state.workers) == workers
 
 
-def test_a_trial_lasts_as_long_as_its_duration_says(simulate):
-    _, path, _ = simulate(durations="lognormal:60,0.5", seed=3)
+@pytest.mark.parametrize(("workers", "late_s"), [(1, 0.0), (4, GRAIN_S), (50, GRAIN_S)])
+def test_a_trial_lasts_as_long_as_its_duration_says_and_is_noticed_within_the_grain(
+    simulate, workers, late_s
+):
+    _, path, _ = simulate(durations="lognormal:60,0.5", seed=3, workers=workers)
     durations = parse_durations("lognormal:60,0.5", 3)
     for trial in RunState(read_journal(path)).ended:
-        assert trial.ended_s - trial.started_s == pytest.approx(durations(trial.id), abs=1e-5)
+        assert -1e-5 <= trial.ended_s - trial.started_s - durations(trial.id) <= late_s + 1e-5
+
+
+def test_what_is_due_within_the_grain_comes_in_one_turn(simulate):
+    # 400 trials of a second or so on 200 workers: 4 end in 20 ms.
+    _, path, _ = simulate(workers=200, trials=1000, durations="uniform:0.5,1.5")
+    durations = parse_durations("uniform:0.5,1.5", 1)
+    due = {r.trial_id: r.time_s + durations(r.trial_id) for r in of(path, Started)}
+    turns = {}
+    for record in of(path, Ended):
+        turns.setdefault(record.time_s, []).append(due[record.outcome.trial_id])
+    assert max(map(len, turns.values())) > 3
+    assert len(turns) < 600
+    for time_s, ends_s in turns.items():
+        assert ends_s == sorted(ends_s)
+        assert time_s - GRAIN_S - 1e-5 <= ends_s[0] <= ends_s[-1] <= time_s + 1e-5
+    # So there is one question for all of them, and not one for each.
+    assert len(of(path, Asked)) <= len(turns) + 4
 
 
 def test_the_reports_of_a_trial_come_evenly_between_its_start_and_its_end(simulate):
@@ -108,6 +128,7 @@ def test_the_reports_of_all_workers_come_in_the_order_of_virtual_time(simulate):
     _, path, _ = simulate(workers=8)
     reports = of(path, Reported)
     assert [r.time_s for r in reports] == sorted(r.time_s for r in reports)
+    assert len(reports) == 90
     changes = sum(a.report.trial_id != b.report.trial_id for a, b in itertools.pairwise(reports))
     assert changes > 45  # they interleave; one trial after the other would be 29
 
@@ -159,6 +180,7 @@ def test_a_space_with_nothing_untried_ends_the_simulation(simulate):
 
 def test_the_utilisation_of_a_few_workers_is_nearly_one(simulate):
     _, path, driver = simulate(workers=16, trials=150)
+    assert driver.clock.utilisation is not None
     assert 0.99 < driver.clock.utilisation <= 1.0
     assert driver.clock.cpu_s > 0
     assert 0.5 < RunState(read_journal(path)).utilisation() <= 1.0
@@ -167,6 +189,109 @@ def test_the_utilisation_of_a_few_workers_is_nearly_one(simulate):
 def test_a_master_that_is_too_slow_shows_in_the_utilisation(simulate):
     _, _, driver = simulate(workers=16, trials=100, durations="constant:0.001")
     assert 0 < driver.clock.utilisation < 0.9
+
+
+class TestTheMastersClock:
+    @pytest.fixture
+    def process(self):
+        """A process whose CPU time passes as the test says."""
+
+        class Process:
+            used_s = 100.0
+
+            def __call__(self):
+                return self.used_s
+
+        return Process()
+
+    @pytest.fixture
+    def turn(self, process):
+        """A function that plays a turn: so many workers come, so many trials end, and some start, at a cost."""
+        clock = MasterClock(process)
+
+        def turn(new=0, freed=0, before_s=0.0, starts=(), cost_s=0.0):
+            clock.stop()
+            clock.turn_to(new, freed)
+            clock.go_on()
+            process.used_s += before_s
+            for duration_s in starts:
+                process.used_s += cost_s
+                clock.stop()
+                process.used_s += 1000.0  # the evaluation, which is free
+                clock.started(duration_s)
+                clock.go_on()
+            clock.stop()
+            return clock
+
+        return turn
+
+    def test_the_first_wave_is_start_up_and_counts_no_wait(self, turn):
+        clock = turn(new=3, before_s=1.0, starts=[10.0, 10.0, 10.0], cost_s=0.5)
+        assert (clock.startup_s, clock.cpu_s) == (2.5, 2.5)
+        assert clock.utilisation is None
+
+    def test_a_worker_waits_from_the_end_of_its_trial_until_it_is_its_turn(self, turn):
+        turn(new=2, starts=[10.0, 20.0])
+        # At 10 s the first is free, and waits 1 + 2 s for a trial of 7 s: until 20 s.
+        clock = turn(freed=1, before_s=1.0, starts=[7.0], cost_s=2.0)
+        assert clock.utilisation == pytest.approx(7.0 / 10.0)
+        # Both are free at 20 s; the one waits 1 s, the other 2 s.
+        clock = turn(freed=2, starts=[10.0, 10.0], cost_s=1.0)
+        assert clock.utilisation == pytest.approx(27.0 / (27.0 + 3.0 + 1.0 + 2.0))
+        assert clock.cpu_s == 5.0
+        assert clock.startup_s == 0.0
+
+    def test_a_turn_is_not_begun_before_its_last_result_came(self, turn):
+        turn(new=2, starts=[10.0, 14.0])
+        clock = turn(freed=2, starts=[10.0, 10.0], cost_s=1.0)
+        # Starts at 15 and 16 s, of workers that are free since 10 and 14 s.
+        assert clock.utilisation == pytest.approx(20.0 / (20.0 + 5.0 + 2.0))
+
+    def test_a_master_that_is_busy_lets_what_came_meanwhile_wait(self, turn):
+        turn(new=2, starts=[10.0, 11.0])
+        turn(freed=1, before_s=5.0, starts=[100.0])  # until 15 s
+        clock = turn(freed=1, starts=[100.0])
+        assert clock.utilisation == pytest.approx(200.0 / (200.0 + 5.0 + 4.0))
+
+    def test_work_for_nobody_in_particular_costs_no_wait_while_the_master_has_time(self, turn):
+        turn(new=1, starts=[10.0])
+        turn(before_s=9.0)
+        clock = turn(freed=1, starts=[10.0])
+        assert (clock.utilisation, clock.cpu_s) == (1.0, 9.0)
+        turn(before_s=12.0)  # 2 s too long
+        clock = turn(freed=1, starts=[10.0])
+        assert clock.utilisation == pytest.approx(20.0 / 22.0)
+
+    def test_the_spread_of_a_long_start_up_is_paid_once(self, turn):
+        """100 workers are started a second apart, and each of their trials lasts 200 s, in any order."""
+        turn(new=100, starts=[200.0] * 100, cost_s=1.0)
+        for _ in range(500):
+            clock = turn(freed=1, starts=[200.0])
+        assert clock.startup_s == 100.0
+        assert clock.utilisation == 1.0
+
+    def test_a_worker_that_gets_nothing_more_is_not_counted(self, turn):
+        turn(new=2, starts=[10.0, 10.0])
+        clock = turn(freed=2, starts=[30.0])
+        turn(freed=1, before_s=50.0)
+        assert clock.utilisation == 1.0
+
+
+def test_the_search_answers_before_anything_else_happens(problem_file, tmp_path):
+    driver = SimulatedDriver(
+        Workplace(problem_file(SOURCE.format(more="")), str(tmp_path)), 3, parse_durations("constant:1", 0)
+    )
+    assert driver.poll(0.0) == []
+    assert driver.poll(1.0) == [WorkerReady(worker, "simulated") for worker in (1, 2, 3)]
+    assert driver.poll(1.0) == []
+    for worker in (3, 1, 2):
+        driver.start(Start(worker, Trial(worker, {"x": 0.5, "n": 1})))
+    assert driver.poll(0.0) == []
+    events = [driver.poll(1.0) for _ in range(4)]
+    assert [len(turn) for turn in events] == [3, 3, 3, 3]
+    assert [(type(event), event.worker) for event in events[3]] == [(TrialEnded, w) for w in (3, 1, 2)]
+    assert driver.now() == 1.0
+    driver.close()
 
 
 def test_a_problem_that_cannot_be_loaded_any_more_ends_the_simulation(problem_file, tmp_path):
