@@ -131,9 +131,9 @@ class MasterClock:
     Else a delay, the start-up's above all, would be charged anew whenever the two clocks differ in the order.
 
     What counts is each worker's wait for its second trial and the following ones, and these trials.  The
-    first wave is start-up and stands apart.  Nor is the tail counted, when the time is nearly up and a free worker
-    gets nothing more.  All this is pessimistic: here the master does one thing after the other, while on a
-    real machine thinking and message handling are two threads.
+    first wave is start-up and stands apart.  Nor is the tail counted, when the time is nearly up and a free
+    worker gets nothing more.  All this is pessimistic: here the master does one thing after the other, while
+    on a real machine thinking and message handling are two threads.
 
     process_s: returns the CPU seconds that this process has used.  The clock runs between :meth:`go_on` and
     :meth:`stop`; evaluations are done in between, and free.

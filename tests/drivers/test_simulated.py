@@ -206,7 +206,7 @@ class TestTheMastersClock:
 
     @pytest.fixture
     def turn(self, process):
-        """A function that plays a turn: so many workers come, so many trials end, and some start, at a cost."""
+        """A function that plays a turn: so many workers come and trials end, and others start, at a cost."""
         clock = MasterClock(process)
 
         def turn(new=0, freed=0, before_s=0.0, starts=(), cost_s=0.0):
