@@ -14,6 +14,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from deephpo.errors import RunDirectoryError
@@ -26,6 +27,9 @@ PULSE_S = 10.0
 
 _SYNC_AT_ONCE = (Begun, Resumed, Finished)
 _CRC = b',"crc":'
+# Made once: json.dumps and json.loads would make new ones, or look at the text twice, for every line.
+_ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+_DECODE = json.JSONDecoder().raw_decode
 
 
 class JournalFullError(Exception):
@@ -156,17 +160,17 @@ def _write(descriptor: int, block: bytes) -> None:
 
 def _line(record: Record, before: int) -> tuple[bytes, int]:
     """Return a record's line and its checksum; ``before`` is that of the line above it."""
-    body = json.dumps(to_dict(record), separators=(",", ":"), allow_nan=False).encode()[:-1]
+    body = _ENCODE(to_dict(record))[:-1].encode()
     checksum = zlib.crc32(body, before)
     return b"%s%s%d}\n" % (body, _CRC, checksum), checksum
 
 
 def _parts(line: bytes) -> tuple[bytes, int]:
     """Return the text of a line before its checksum, and the checksum; raises ValueError without one."""
-    body, separator, rest = line.rstrip().rpartition(_CRC)
-    if not separator or not rest.endswith(b"}"):
+    body, separator, rest = line.rpartition(_CRC)
+    if not separator or not rest.endswith(b"}\n"):
         raise ValueError("its checksum is missing")
-    return body, int(rest[:-1])
+    return body, int(rest[:-2])
 
 
 def _record(line: bytes, before: int) -> tuple[Record, int]:
@@ -174,30 +178,52 @@ def _record(line: bytes, before: int) -> tuple[Record, int]:
     body, checksum = _parts(line)
     if checksum != zlib.crc32(body, before):
         raise ValueError("its checksum does not fit")
-    return from_dict(json.loads(body + b"}")), checksum
+    text = body.decode() + "}"
+    content, end = _DECODE(text)
+    if end != len(text):
+        raise ValueError("it goes on after its end")
+    return from_dict(content), checksum
 
 
-def read_journal(path: Path) -> Iterator[Record]:
+@dataclass(slots=True)
+class Place:
+    """Where a reader stands in a journal: behind which line."""
+
+    line: bytes = b""
+    number: int = 0
+    end: int = 0
+    """So many bytes of the file were read."""
+    checksum: int = 0
+    """The line's own; that of the next one goes on from it."""
+
+
+def read_journal(path: Path, place: Place | None = None) -> Iterator[Record]:
     """Yield the records of a journal, also of one that is being written.
 
+    place: read only what stands behind it; it is moved with each record.
+
     A last line without its end is a write that was cut off, and left out.  Raises RunDirectoryError,
-    naming the line, for anything else that is not a record.
+    naming the line, for anything else that is not a record, and if what stood before the place is gone.
     """
+    place = place or Place()
     # As bytes: a line that is no text is to be found where the others are, and named.
     with open(path, "rb") as file:
-        yield from read_records(file, path)
+        file.seek(place.end - len(place.line))
+        if file.read(len(place.line)) != place.line:  # it vouches for all lines above it
+            raise RunDirectoryError(f"{path} lost its last lines while it was read; try once more.")
+        yield from read_records(file, path, place)
 
 
-def read_records(lines: Iterable[bytes], name: Path | str, checksum: int = 0) -> Iterator[Record]:
-    """Yield the records of a journal's lines; ``name`` stands in the error for a damaged one.
-
-    checksum: that of the line above the first one.
-    """
-    for number, line in enumerate(lines, start=1):
+def read_records(lines: Iterable[bytes], name: Path | str, place: Place) -> Iterator[Record]:
+    """Yield the records of the lines behind a place; ``name`` stands in the error for a damaged one."""
+    for line in lines:
         if not line.endswith(b"\n"):
             return
         try:
-            record, checksum = _record(line, checksum)
+            record, checksum = _record(line, place.checksum)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RunDirectoryError(f"{name}: line {number} is damaged ({error}).") from error
+            raise RunDirectoryError(f"{name}: line {place.number + 1} is damaged ({error}).") from error
+        place.line, place.checksum = line, checksum
+        place.number += 1
+        place.end += len(line)
         yield record

@@ -7,14 +7,16 @@ NaN and infinity, which JSON lacks, stand there as the texts "nan", "inf" and "-
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
+from sys import intern
 from typing import Any, get_args
 
 from deephpo.trial import Config, Outcome, Report, Trial, TrialState
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Begun:
     """The search began; what decided it stands here in full, so that the journal alone can be resumed."""
 
@@ -27,7 +29,7 @@ class Begun:
     options: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """Another process took the search over; all workers are new, and what was running is given up."""
 
@@ -47,7 +49,7 @@ class Observation:
     """Its objective in the user's own direction; None if it failed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Learned:
     """The search was told observations of an earlier run before its first trial."""
 
@@ -56,7 +58,7 @@ class Learned:
     observations: tuple[Observation, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WorkerJoined:
     """A worker is ready for its first trial."""
 
@@ -65,7 +67,7 @@ class WorkerJoined:
     host: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
     """A worker will take no more trials."""
 
@@ -74,7 +76,7 @@ class WorkerLost:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Asked:
     """The search was asked for q trials; asks and ends in their order replay it exactly."""
 
@@ -82,7 +84,7 @@ class Asked:
     q: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Suggested:
     """The search answered; fewer trials than asked, if nothing untried is left."""
 
@@ -91,7 +93,7 @@ class Suggested:
     exhausted: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Started:
     """A trial was sent to a worker."""
 
@@ -100,7 +102,7 @@ class Started:
     worker: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reported:
     """A running trial reported its metrics."""
 
@@ -108,7 +110,7 @@ class Reported:
     report: Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A trial ended on its worker."""
 
@@ -117,7 +119,7 @@ class Ended:
     outcome: Outcome
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """A result came that nobody waited for any more."""
 
@@ -127,7 +129,7 @@ class Ignored:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The search ended."""
 
@@ -152,9 +154,7 @@ Record = (
 )
 
 _KINDS: dict[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}
-_NAMES = {
-    kind: [f.name for f in fields(kind)] for kind in (*_KINDS.values(), Trial, Report, Outcome, Observation)
-}
+_STATES = {state.value: state for state in TrialState}
 
 
 def to_dict(record: Record) -> dict[str, Any]:
@@ -166,33 +166,82 @@ def from_dict(line: Mapping[str, Any]) -> Record:
     """Return the record of one line; raises KeyError, TypeError or ValueError if it is none."""
     values = dict(line)
     kind = _KINDS[values.pop("kind")]
-    if kind is Suggested:
-        values["trials"] = tuple(Trial(**trial) for trial in values["trials"])
-    elif kind is Learned:
-        values["observations"] = tuple(Observation(**entry) for entry in values["observations"])
-    elif kind is Reported:
-        report = values["report"]
-        values["report"] = Report(**{**report, "metrics": _numbers(report["metrics"])})
-    elif kind is Ended:
-        outcome = values["outcome"]
-        state, metrics = TrialState(outcome["state"]), _numbers(outcome["metrics"])
-        values["outcome"] = Outcome(**{**outcome, "state": state, "metrics": metrics})
+    for name, read in _READERS[kind]:
+        values[name] = read(values[name])
     return kind(**values)
 
 
 def _plain_fields(value: Any) -> dict[str, Any]:
-    return {name: _plain(name, getattr(value, name)) for name in _NAMES[type(value)]}
+    names, values_of, writers = _LAYOUTS[type(value)]
+    plain = dict(zip(names, values_of(value), strict=True))
+    for name, write in writers:
+        plain[name] = write(plain[name])
+    return plain
 
 
-def _plain(name: str, value: Any) -> Any:
-    if name == "time_s":
-        return round(value, 6)
-    if name == "metrics":
-        return {key: v if math.isfinite(v) else str(v) for key, v in value.items()}
-    if isinstance(value, tuple):
-        return [_plain_fields(item) for item in value]
-    return _plain_fields(value) if type(value) in _NAMES else value
+def _plain_items(values: Sequence[Any]) -> list[dict[str, Any]]:
+    return [_plain_fields(value) for value in values]
+
+
+def _microseconds(time_s: float) -> float:
+    return round(time_s, 6)
+
+
+def _strict(metrics: Mapping[str, float]) -> dict[str, float | str]:
+    return {name: value if math.isfinite(value) else str(value) for name, value in metrics.items()}
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}
+    return {intern(name): float(value) for name, value in metrics.items()}
+
+
+def _config(values: Mapping[str, Any]) -> Config:
+    """Return the configuration; names and choices, which all trials share, are kept once in memory."""
+    return {intern(name): intern(v) if type(v) is str else v for name, v in values.items()}
+
+
+def _report(values: Mapping[str, Any]) -> Report:
+    return Report(**{**values, "metrics": _numbers(values["metrics"])})
+
+
+def _outcome(values: Mapping[str, Any]) -> Outcome:
+    state, metrics = _STATES[values["state"]], _numbers(values["metrics"])
+    return Outcome(**{**values, "state": state, "metrics": metrics})
+
+
+def _trials(items: Sequence[Mapping[str, Any]]) -> tuple[Trial, ...]:
+    return tuple([Trial(**{**values, "config": _config(values["config"])}) for values in items])
+
+
+def _observations(items: Sequence[Mapping[str, Any]]) -> tuple[Observation, ...]:
+    return tuple([Observation(**{**values, "config": _config(values["config"])}) for values in items])
+
+
+_WRITE: dict[str, Callable[[Any], Any]] = {
+    "time_s": _microseconds,
+    "metrics": _strict,
+    "report": _plain_fields,
+    "outcome": _plain_fields,
+    "trials": _plain_items,
+    "observations": _plain_items,
+}
+"""The fields that stand in a line of JSON in another form than in memory."""
+_READ: dict[str, Callable[[Any], Any]] = {
+    "report": _report,
+    "outcome": _outcome,
+    "trials": _trials,
+    "observations": _observations,
+}
+"""And the way back."""
+
+
+def _among(table: dict[str, Callable[[Any], Any]], kind: type) -> list[tuple[str, Callable[[Any], Any]]]:
+    return [(field.name, table[field.name]) for field in fields(kind) if field.name in table]
+
+
+# What fields a kind has, and which of them change their form, is found out once, not for each record.
+_LAYOUTS = {
+    kind: (names := [field.name for field in fields(kind)], attrgetter(*names), _among(_WRITE, kind))
+    for kind in (*_KINDS.values(), Trial, Report, Outcome, Observation)
+}
+_READERS = {kind: _among(_READ, kind) for kind in _KINDS.values()}

@@ -19,6 +19,7 @@ from deephpo.storage.journal import (
     SYNC_INTERVAL_S,
     Journal,
     JournalFullError,
+    Place,
     read_journal,
     read_records,
 )
@@ -167,7 +168,9 @@ class TestCutOff:
         for k, line in enumerate(lines):
             known, before = lines[max(0, k - 1) : k], checksum_above(lines, max(0, k - 1))
             for end in range(len(line)):
-                read = list(read_records(io.BytesIO(b"".join(known) + line[:end]), "journal", before))
+                read = list(
+                    read_records(io.BytesIO(b"".join(known) + line[:end]), "journal", Place(checksum=before))
+                )
                 assert read == records[max(0, k - 1) : k]
 
     @pytest.mark.parametrize("stride", [997, pytest.param(1, marks=pytest.mark.slow)])
@@ -234,7 +237,9 @@ class TestCutOff:
 class TestDamage:
     def check(self, lines, k, damaged, records, before=0):
         """Assert that all is read up to the damaged line k, which is named."""
-        reader = read_records(io.BytesIO(b"".join([*lines[:k], damaged, *lines[k + 1 :]])), "journal", before)
+        reader = read_records(
+            io.BytesIO(b"".join([*lines[:k], damaged, *lines[k + 1 :]])), "journal", Place(checksum=before)
+        )
         for record in records[:k]:
             assert next(reader) == record
         with pytest.raises(RunDirectoryError, match=rf"journal: line {k + 1} is damaged"):
@@ -268,7 +273,7 @@ class TestDamage:
         middle = {"lost": [], "doubled": [lines[30]] * 2, "exchanged": [lines[31], lines[30]]}[what]
         rest = lines[31 if what != "exchanged" else 32 :]
         with pytest.raises(RunDirectoryError, match="is damaged"):
-            list(read_records(iter([*lines[:30], *middle, *rest]), "journal"))
+            list(read_records(iter([*lines[:30], *middle, *rest]), "journal", Place()))
 
     def sweep(self, lines, records, before=0):
         line = lines[1]
@@ -281,7 +286,7 @@ class TestDamage:
     def test_a_last_line_whose_end_is_damaged_counts_as_cut_off(self, real):
         lines, records = real
         damaged = [*lines[:-1], lines[-1][:-1] + b"\x0b"]
-        assert list(read_records(iter(damaged), "journal")) == records[:-1]
+        assert list(read_records(iter(damaged), "journal", Place())) == records[:-1]
 
 
 def asks(count):

@@ -1,8 +1,10 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
 
+from deephpo.storage.journal import Journal, read_journal
 from deephpo.storage.records import (
     Asked,
     Begun,
@@ -100,3 +102,21 @@ def test_times_are_kept_to_the_microsecond():
 def test_a_line_that_is_no_record_is_refused(line):
     with pytest.raises((KeyError, TypeError, ValueError)):
         from_dict(line)
+
+
+def test_the_lines_of_a_journal_are_what_they_always_were(tmp_path):
+    """Byte for byte: runs of earlier versions are resumed, and earlier versions read the runs of this one."""
+    records = [*RECORDS, Reported(5.25, Report(0, 1, {"loss": math.inf, "acc": -math.inf}))]
+    always = Path(__file__).with_name("every_kind.jsonl")
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(records)
+    journal.close()
+    assert (tmp_path / "journal.jsonl").read_bytes() == always.read_bytes()
+    assert list(read_journal(always)) == records
+
+
+def test_names_and_choices_that_all_trials_share_are_kept_once():
+    line = json.dumps(to_dict(Suggested(2.5, (Trial(0, {"optimizer": "rmsprop", "lr": 0.5}),), False)))
+    first, second = (from_dict(json.loads(line)).trials[0].config for _ in range(2))
+    assert all(a is b for a, b in zip(first, second, strict=True))
+    assert first["optimizer"] is second["optimizer"]
