@@ -1,5 +1,6 @@
 import itertools
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -251,6 +252,22 @@ class TestHandingOut:
                         asked_at |= dict.fromkeys(range(game.made, game.made + q), results)
         assert len(distances) > 500
         assert max(distances) == depth_for(40) == 3
+
+    def test_a_turn_costs_the_same_however_many_workers_there_are(self):
+        def cost_s(workers):
+            """Return the CPU seconds of 1,000 turns: in each a trial ends and a free worker is lost."""
+            game = Game(lease_s=1e9)
+            game.tell(*(WorkerReady(worker, "node") for worker in range(1, workers + 1)))
+            lost = iter(range(workers, 0, -1))
+            game.answer()
+            handle = game.coordinator.handle
+            began_s = time.process_time()
+            for k in range(1000):
+                handle([ended(k + 1, k), WorkerGone(next(lost), "gone"), WorkerAlive(2000)], game.now_s)
+            return time.process_time() - began_s
+
+        few_s, many_s = (min(cost_s(workers) for _ in range(3)) for workers in (3000, 100_000))
+        assert many_s < 5 * few_s
 
 
 class TestReports:

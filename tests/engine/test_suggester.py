@@ -1,10 +1,11 @@
+import sys
 import time
 
 import pytest
 
 from deephpo import Categorical, Float, Space, create_search
 from deephpo.engine.events import Ask, SuggestionsMade, Tell
-from deephpo.engine.suggester import InlineSuggester, ThreadedSuggester
+from deephpo.engine.suggester import SWITCH_S, InlineSuggester, ThreadedSuggester
 from deephpo.trial import Outcome, TrialState
 
 SPACE = Space([Float("x", 0.0, 1.0), Categorical("kind", ["a", "b"])])
@@ -137,3 +138,11 @@ def test_a_threaded_suggester_never_lets_the_loop_wait():
     assert suggester.collect() == []
     suggester.close()
     assert time.monotonic() - began < 1.5
+
+
+def test_beside_a_thinking_thread_the_loop_gets_the_interpreter_back_soon():
+    before_s = sys.getswitchinterval()
+    suggester = ThreadedSuggester(create_search("random", SPACE))
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
+    suggester.close()
+    assert sys.getswitchinterval() == pytest.approx(before_s)
