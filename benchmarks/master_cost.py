@@ -1,27 +1,50 @@
-"""What a suggestion costs the master, in CPU seconds.
+"""What a suggestion costs the master, in CPU seconds, as history and the number of points asked grow.
 
-    python benchmarks/master_cost.py
+    python benchmarks/master_cost.py [--quick] [--peers] [--json FILE] [--plot FILE.png]
 
-A search is told 1,000 random trials; then it is asked for q more, everything included: learning what was
-told, drawing and scoring candidates, picking, telling lies.  Each figure is the median of five fresh
-searches.
+A search is told n random configurations of the past, with values of a deterministic function; then
+``rounds`` counts its CPU seconds for rounds of q results told and q points asked, everything included:
+learning what was told, renewing trees, drawing and scoring candidates, picking, telling lies.  Each figure is
+the median of five searches with seeds of their own.  --peers adds what DeepHyper and Optuna take for the
+same, measured in the same run; with their times limited that takes about an hour.
+
+Memory is that of a process that holds one search and nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import platform
+import resource
 import time
+from collections.abc import Hashable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+from landscape import Landscape
+from peers import CACHE, PEERS, REQUIREMENTS, PeerCost, environment, peer_cost, version
+from rounds import measure
 
 from deephpo import Between, Categorical, Float, Integer, Space
-from deephpo.search.create import SURROGATES, create_search
+from deephpo.search.create import create_search
+from deephpo.trial import Trial
 
-REPEATS = 5
-TOLD = 1000
+SEEDS = 5
+TOLD = (1_000, 10_000, 100_000)
+ASKED = (1, 128, 1024)
+MOST_FOR_PEERS = 10_000
+"""Peers are not told more: what they do for one suggestion grows with what they were told."""
+TARGETS = {"flat": dict(zip(ASKED, (300, 1000, 4000), strict=True))}
+TARGETS["conditional"] = {q: target // 2 for q, target in TARGETS["flat"].items()}
+"""What the master is to reach, in suggestions per CPU second."""
+_BLOCK = 5_000
 
 
 def flat_space() -> Space:
@@ -53,38 +76,184 @@ def conditional_space() -> Space:
     )
 
 
-def suggestions_per_second(space: Space, surrogate: str, q: int, seed: int) -> float:
-    """Return how many suggestions one CPU second makes, for one ask(q) after 1,000 told trials."""
-    # The model is not asked while the history is built.
-    search = create_search("ambs", space, seed=seed, surrogate=surrogate, initial=TOLD)
-    rng = np.random.default_rng(seed)
-    for trial in search.ask(TOLD):
-        search.tell(trial, float(rng.lognormal()))
-    began = time.process_time()
-    trials = search.ask(q)
-    used = time.process_time() - began
-    assert len({tuple(trial.config.items()) for trial in trials}) == q, "a configuration was suggested twice"
-    return q / used
+SPACES = {"flat": flat_space, "conditional": conditional_space}
+TITLES = {"flat": "flat, 10 parameters", "conditional": "conditional, 22 parameters"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One cell of the table: a rate, or an upper bound of it, or why there is none."""
+
+    space: str
+    master: str
+    told: int
+    q: int
+    per_second: float
+    bound: bool = False
+    why: str = ""
+
+
+class DeephpoMaster:
+    """The search as it is used, around one landscape."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._search = create_search("ambs", space, seed=seed)
+        self._encoding = space.encoding()
+        self._rng = np.random.default_rng(seed)
+        self._objective = Landscape(space.to_dict())
+
+    def observe(self, n: int) -> None:
+        """Tell n random configurations that were evaluated elsewhere."""
+        for first in range(0, n, _BLOCK):
+            rows = self._encoding.sample(min(_BLOCK, n - first), self._rng)
+            for config in self._encoding.decode(rows):
+                self._search.learn(config, self._objective(config))
+
+    def ask(self, q: int) -> list[Trial]:
+        """Return q new trials."""
+        return self._search.ask(q)
+
+    def evaluate(self, point: Trial) -> float:
+        """Return the value of a trial's configuration."""
+        return self._objective(point.config)
+
+    def tell(self, points: list[Trial], values: list[float]) -> None:
+        """Tell the trials' values."""
+        for trial, value in zip(points, values, strict=True):
+            self._search.tell(trial, value)
+
+    def key(self, point: Trial) -> Hashable:
+        """Return the configuration."""
+        return tuple(point.config.items())
+
+
+def own_figures(space: str, told: int, seeds: int) -> list[Figure]:
+    """Return the suggestions per CPU second for each q; every seed is one search, asked for all of them."""
+    rates: dict[int, list[float]] = {q: [] for q in ASKED}
+    for seed in range(seeds):
+        master = DeephpoMaster(SPACES[space](), seed)
+        master.observe(told)
+        for q in ASKED:
+            cost = measure(master, q)
+            assert cost.distinct == cost.suggested, "a configuration was suggested twice"
+            rates[q].append(cost.per_second)
+    return [Figure(space, "deephpo", told, q, median(rates[q])) for q in ASKED]
+
+
+def peer_figures(space: str, cache: Path, told: Iterable[int], seeds: int, limit_s: float) -> list[Figure]:
+    """Return the peers' figures; nothing is run that is more of what already took too long."""
+    figures: list[Figure] = []
+    for peer in PEERS:
+        python = environment(peer.package, cache)
+        hopeless: list[tuple[int, int]] = []
+        for n in told:
+            for q in ASKED:
+                if python is None:
+                    cost = PeerCost(0.0, why="not installed")
+                elif n > MOST_FOR_PEERS:
+                    cost = PeerCost(0.0, why=f"not run for more than {MOST_FOR_PEERS:,} told")
+                elif any(n >= past_n and q >= past_q for past_n, past_q in hopeless):
+                    cost = PeerCost(0.0, why="not run: less took too long")
+                else:
+                    record = SPACES[space]().to_dict()
+                    cost = peer_cost(peer, python, record, n, q, seeds=seeds, limit_s=limit_s)
+                    if cost.why:
+                        hopeless.append((n, q))
+                figures.append(Figure(space, peer.label, n, q, **asdict(cost)))
+                print_figure(figures[-1])
+    return figures
+
+
+def memory_of(space: str) -> tuple[float, float]:
+    """Return the peak of this process in MB after 100,000 told, and the bytes a trial of the last 50,000."""
+    master = DeephpoMaster(SPACES[space](), 0)
+    held = []
+    for _ in range(2):
+        master.observe(50_000)
+        measure(master, 1024)
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        held.append(pages * resource.getpagesize())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak / 1e6, (held[1] - held[0]) / 50_000
+
+
+def print_figure(figure: Figure) -> None:
+    """Print one line as soon as it is known, for the hours that peers take."""
+    print(
+        f"# {figure.space:<12} {figure.master:<18} n = {figure.told:>7,}  q = {figure.q:>5,}  {cell(figure)}"
+    )
+
+
+def cell(figure: Figure | None) -> str:
+    """Return what stands in the table."""
+    if figure is None or (figure.why and not figure.bound):
+        return "-"
+    digits = 0 if figure.per_second >= 100 else 1 if figure.per_second >= 1 else 2
+    return f"{'< ' if figure.bound else ''}{figure.per_second:,.{digits}f}"
+
+
+def print_table(figures: list[Figure]) -> None:
+    """Print one row for each space, n and q, one column for each master."""
+    found = {(f.space, f.told, f.q, f.master): f for f in figures}
+    masters = list(dict.fromkeys(f.master for f in figures))
+    print(f"\n| space | n told | q | target | {' | '.join(masters)} |")
+    print(f"|{' --- |' * (4 + len(masters))}")
+    for space, n, q in dict.fromkeys((f.space, f.told, f.q) for f in figures):
+        cells = [cell(found.get((space, n, q, master))) for master in masters]
+        print(f"| {TITLES[space]} | {n:,} | {q:,} | {TARGETS[space][q]:,} | {' | '.join(cells)} |")
+    for why in dict.fromkeys(f"{f.master}, {f.space}: {f.why}" for f in figures if f.why):
+        print(f"- {why}")
 
 
 def main() -> None:
-    """Print the table."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
-    print(f"{date.today()}, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    print(f"n = {TOLD} told, suggestions per CPU second, median of {REPEATS}\n")
-    print(f"{'space':<28}{'surrogate':<14}{'q = 1':>8}{'q = 128':>10}{'q = 1,024':>12}")
-    for name, space in (
-        ("flat, 10 parameters", flat_space()),
-        ("conditional, 22 parameters", conditional_space()),
-    ):
-        for surrogate in SURROGATES:
-            suggestions_per_second(space, surrogate, 1, REPEATS)  # imports and first touches
-            figures = [
-                median(suggestions_per_second(space, surrogate, q, seed) for seed in range(REPEATS))
-                for q in (1, 128, 1024)
-            ]
-            cells = f"{figures[0]:>8,.0f}{figures[1]:>10,.0f}{figures[2]:>12,.0f}"
-            print(f"{name:<28}{surrogate:<14}{cells}")
+    """Print the table, and write what is asked for."""
+    options = _options()
+    told = TOLD[:1] if options.quick else TOLD
+    seeds = 2 if options.quick else SEEDS
+    began = time.monotonic()
+    print(f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"distinct suggestions per CPU second, median of {seeds}")
+    if options.peers:
+        versions = [f"{package} {version(package, options.cache)}" for package in REQUIREMENTS]
+        print(f"peers: {', '.join(versions)}; at most {options.limit_s:.0f} CPU seconds for a measurement")
+    own_figures("flat", TOLD[0], 1)  # imports and first touches
+    figures: list[Figure] = []
+    for space in SPACES:
+        for n in told:
+            figures += own_figures(space, n, seeds)
+        if options.peers:
+            figures += peer_figures(space, options.cache, told, seeds, options.limit_s)
+    print_table(figures)
+    if not options.quick:
+        _print_memory()
+    print(f"\n{time.monotonic() - began:.0f} s in all")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1))
+    if options.plot:
+        from master_cost_plot import draw
+
+        draw(figures, TARGETS, TITLES, options.plot)
+
+
+def _print_memory() -> None:
+    print("\n| space | peak after 100,000 told (MB) | bytes a trial, from 50,000 to 100,000 |")
+    print("| --- | --- | --- |")
+    for space in SPACES:
+        # A process of its own: the peak of this one knows all that was measured before.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            peak, each = pool.submit(memory_of, space).result()
+        print(f"| {TITLES[space]} | {peak:.0f} | {each:.0f} |")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="1,000 told and two seeds only")
+    parser.add_argument("--peers", action="store_true", help="measure DeepHyper and Optuna too")
+    parser.add_argument("--limit-s", type=float, default=120.0, help="CPU seconds for a peer's measurement")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where the peers are installed")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path, help="a PNG file; needs matplotlib")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+"""The peers beside which deephpo is measured, each in an environment of its own.
+
+    python benchmarks/peers.py [--cache ~/.cache/deephpo/peers]
+
+makes the environments (about a minute and 700 MB; PyPI is needed) and says which ones there are; other
+benchmarks make them when they are asked for peers.  None of it is ever installed beside deephpo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+CACHE = Path.home() / ".cache" / "deephpo" / "peers"
+REQUIREMENTS = {"deephyper": "deephyper==0.13.2", "optuna": "optuna==5.*"}
+"""What each environment holds, by its name."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One column of a table: a package, and how it is set."""
+
+    label: str
+    package: str
+    flavour: str = "default"
+
+    @property
+    def script(self) -> Path:
+        """The script that measures it, to be run by its own Python."""
+        return Path(__file__).with_name(f"peer_{self.package}.py")
+
+
+PEERS = (
+    Peer("DeepHyper tuned", "deephyper", "tuned"),
+    Peer("DeepHyper qUCBd", "deephyper", "qUCBd"),
+    Peer("DeepHyper default", "deephyper"),
+    Peer("Optuna TPE", "optuna"),
+)
+
+
+@dataclass(frozen=True)
+class PeerCost:
+    """What was found out about one peer: a rate, or why there is none."""
+
+    per_second: float
+    """Distinct suggestions per CPU second; where ``bound`` is set, it makes fewer than so many."""
+    bound: bool = False
+    why: str = ""
+    """Why there is no rate; empty if there is one."""
+
+
+def environment(package: str, cache: Path = CACHE) -> Path | None:
+    """Return the Python of a package's environment, which is made if need be; None if it cannot be."""
+    directory = cache.expanduser() / package
+    python, done = directory / "bin" / "python", directory / "installed"
+    if done.exists() and done.read_text() == REQUIREMENTS[package]:
+        return python
+    print(f"installing {REQUIREMENTS[package]} into {directory}", file=sys.stderr)
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(directory)],
+        [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", REQUIREMENTS[package]],
+    ):
+        made = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if made.returncode:
+            print(f"{package} cannot be installed: {made.stderr.strip()[-500:]}", file=sys.stderr)
+            return None
+    done.write_text(REQUIREMENTS[package])
+    return python
+
+
+def version(package: str, cache: Path = CACHE) -> str:
+    """Return the version that a package's environment holds, which is made if need be."""
+    python = environment(package, cache)
+    if python is None:
+        return "not available"
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    return subprocess.run([str(python), "-c", code], capture_output=True, text=True).stdout.strip()
+
+
+def peer_cost(
+    peer: Peer, python: Path, space: dict[str, Any], told: int, q: int, *, seeds: int, limit_s: float
+) -> PeerCost:
+    """Measure a peer as ``rounds.measure`` does, the median of some seeds.
+
+    space: what ``Space.to_dict`` returns.  limit_s: the CPU seconds that telling the past, the first ask and
+    the rounds may take each.  Seeds are repeated as long as all of them together have not taken that long.
+    """
+    rates: list[float] = []
+    spent_s = 0.0
+    while len(rates) < seeds and spent_s < limit_s:
+        cost = _run(peer, python, space, told, q, len(rates), limit_s)
+        if cost["trouble"]:
+            return PeerCost(0.0, why=cost["trouble"])
+        if not cost["suggested"]:
+            return PeerCost(q / limit_s, bound=True, why=f"{q:,} take over {limit_s:.0f} s")
+        rates.append(cost["distinct"] / cost["cpu_s"])
+        spent_s += cost["cpu_s"]
+    return PeerCost(median(rates))
+
+
+def _run(
+    peer: Peer, python: Path, space: dict[str, Any], told: int, q: int, seed: int, limit_s: float
+) -> dict[str, Any]:
+    arguments = {"flavour": peer.flavour, "told": told, "q": q, "seed": seed, "limit-s": limit_s}
+    command = [str(python), str(peer.script), *(f"--{key}={value}" for key, value in arguments.items())]
+    # Threads that only wait for work would count as CPU time.
+    environ = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    ran = subprocess.run(
+        command, input=json.dumps(space), capture_output=True, text=True, env=os.environ | environ
+    )
+    if ran.returncode:
+        last = (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
+        return {"trouble": f"it failed: {last}"}
+    cost: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    if cost["trouble"]:
+        cost["trouble"] += f" takes over {limit_s:.0f} s"
+    return cost
+
+
+def main() -> None:
+    """Make the environments, and say what they hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    options = parser.parse_args()
+    for package in REQUIREMENTS:
+        print(f"{package:<12}{version(package, options.cache)}")
+
+
+if __name__ == "__main__":
+    main()
