@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -16,7 +15,6 @@ from deephpo.storage.records import Record
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState, TrialEntry
 from deephpo.storage.tables import write_table
-from deephpo.trial import TrialState
 
 INTERVAL_S = 5.0
 """Results are written at most so often."""
@@ -55,7 +53,8 @@ class Publisher:
         """Start writing if it is time to."""
         due = time.monotonic() - self._last >= self._pause_s and state.counts.total() != self._published
         if due and state.declaration is not None and (self._thread is None or not self._thread.is_alive()):
-            arguments = (state.declaration, [_unchanging(trial) for trial in state.ended], state.version)
+            # All trials, so that the loop is not held up by choosing: the thread does it.
+            arguments = (state.declaration, list(state.trials.values()), state.version)
             self._thread = Thread(target=self._write, args=arguments, daemon=True)
             self._published = state.counts.total()
             self._thread.start()
@@ -64,10 +63,13 @@ class Publisher:
         """Write everything now, and wait for it; returns a sentence if it was not possible, else ""."""
         if self._thread is not None:
             self._thread.join()
-        return "" if state.declaration is None else self._write(state.declaration, state.ended, state.version)
+        if state.declaration is None:
+            return ""
+        return self._write(state.declaration, list(state.trials.values()), state.version)
 
-    def _write(self, declaration: Declaration, ended: Sequence[TrialEntry], version: str) -> str:
+    def _write(self, declaration: Declaration, trials: Sequence[TrialEntry], version: str) -> str:
         began = time.monotonic()
+        ended = [trial for trial in trials if trial.state is not None]
         failed = [
             _failure(self._directory.table, lambda path: write_table(declaration, ended, path)),
             _failure(self._directory.archive, lambda path: write_archive(declaration, ended, version, path)),
@@ -91,10 +93,3 @@ def _failure(path: Path, write: Callable[[Path], None]) -> str:
         number = error.errno if isinstance(error, OSError) else None
         return f"{path.name} ({os.strerror(number) if number else f'{type(error).__name__}: {error}'})"
     return ""
-
-
-def _unchanging(trial: TrialEntry) -> TrialEntry:
-    """Return the trial, as a copy if it may go out again, and change, while the thread reads it."""
-    if trial.state is not TrialState.PREEMPTED:
-        return trial
-    return replace(trial, metrics=dict(trial.metrics), curve=list(trial.curve))

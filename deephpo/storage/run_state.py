@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from deephpo.problem import Declaration
@@ -23,19 +24,27 @@ from deephpo.storage.records import (
     WorkerJoined,
     WorkerLost,
 )
+from deephpo.storage.spans import Spans
 from deephpo.trial import Config, Outcome, TrialState
 
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+"""One for all: most of a hundred thousand trials would have an empty dictionary of their own."""
 
-@dataclass
+
+@dataclass(slots=True)
 class TrialEntry:
-    """One trial as far as it has come; times are seconds since the search began."""
+    """One trial as far as it has come; times are seconds since the search began.
+
+    Once it has ended nothing in it changes any more: a trial that goes out again gets a new entry.  So a
+    thread may read all that ended while the search goes on.
+    """
 
     id: int
     config: Config
     state: TrialState | None = None
     """None until it ended."""
     value: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
     """The last value of each metric, reported or returned."""
     worker: int | None = None
     host: str = ""
@@ -43,20 +52,19 @@ class TrialEntry:
     ended_s: float | None = None
     reason: str = ""
     detail: str = ""
-    curve: list[tuple[float, int, Mapping[str, float]]] = field(default_factory=list)
+    curve: Sequence[tuple[float, int, Mapping[str, float]]] = ()
     """Its reports: time, step, metrics."""
     reports_now: int = 0
     """How many of them came from its last attempt."""
 
 
-@dataclass
+@dataclass(slots=True)
 class WorkerEntry:
-    """One worker: its host, when it was there, and how long it trained."""
+    """One worker: its host, and when it was there."""
 
     host: str
     joined_s: float
     left_s: float | None = None
-    busy_s: float = 0.0
 
 
 class RunState:
@@ -67,8 +75,10 @@ class RunState:
         self.options: Mapping[str, Any] = {}
         self.version = ""
         self.trials: dict[int, TrialEntry] = {}
+        """In the order of their ids, in which they were suggested."""
         self.workers: dict[int, WorkerEntry] = {}
-        self._former: list[WorkerEntry] = []
+        self._available, self._busy = Spans(), Spans()
+        """The time of all workers since they joined, and what of it was spent in trials."""
         self.counts: Counter[TrialState] = Counter()
         """How many trials ended in each state."""
         self.running: set[int] = set()
@@ -83,30 +93,30 @@ class RunState:
     def apply(self, record: Record) -> None:
         """Take one record."""
         self.now_s = max(self.now_s, record.time_s)
-        match record:
-            case Begun():
-                self.declaration = Declaration.from_dict(record.declaration)
-                self.options, self.version = record.options, record.version
+        match record:  # the most frequent first
+            case Started():
+                self._start(record)
+            case Ended():
+                self._end(record)
+            case Suggested():
+                self.exhausted = record.exhausted
+                self.trials |= {trial.id: TrialEntry(trial.id, trial.config) for trial in record.trials}
+            case Reported():
+                self._take_report(record)
+            case Asked() | Ignored() | Learned():
+                pass
             case WorkerJoined():
                 self._join(record)
             case WorkerLost():
                 if record.worker in self.workers:
-                    self.workers[record.worker].left_s = record.time_s
-            case Suggested():
-                self.exhausted = record.exhausted
-                self.trials |= {trial.id: TrialEntry(trial.id, trial.config) for trial in record.trials}
-            case Started():
-                self._start(record)
-            case Reported():
-                self._take_report(record)
-            case Ended():
-                self._end(record)
+                    self._leave(self.workers[record.worker], record.time_s)
+            case Begun():
+                self.declaration = Declaration.from_dict(record.declaration)
+                self.options, self.version = record.options, record.version
             case Resumed():
                 self._take_over(record)
             case Finished():
                 self.finished = record
-            case Asked() | Ignored() | Learned():
-                pass
 
     def _take_over(self, record: Resumed) -> None:
         """Close what the process before left open: its workers, and the trials that they were running."""
@@ -118,43 +128,51 @@ class RunState:
             outcome = Outcome(trial_id, TrialState.PREEMPTED, reason="the search ended without a word")
             self._end(Ended(record.time_s, worker, outcome))
         for entry in self.workers.values():
-            if entry.left_s is None:
-                entry.left_s = record.time_s
+            self._leave(entry, record.time_s)
 
     def _join(self, record: WorkerJoined) -> None:
-        """Open an account for a worker; one that was here before keeps its old one, which is put aside."""
+        """Take in a worker; one that was here before may come back without its host's name."""
         before = self.workers.get(record.worker)
         host = record.host or (before.host if before else "")
-        if before is not None:
-            self._former.append(before)
         self.workers[record.worker] = WorkerEntry(host, record.time_s)
+        self._available.begin(record.time_s)
+
+    def _leave(self, entry: WorkerEntry, time_s: float) -> None:
+        if entry.left_s is None:
+            entry.left_s = time_s
+            self._available.end(entry.joined_s, time_s)
 
     def _start(self, record: Started) -> None:
         entry = self.trials[record.trial_id]
-        entry.worker, entry.host = record.worker, self.workers[record.worker].host
         if entry.state is not None:  # it was preempted, and goes out again
             self.counts[entry.state] -= 1
-        entry.started_s, entry.ended_s, entry.state = record.time_s, None, None
-        entry.reports_now = 0
+            entry = replace(entry, state=None, ended_s=None, reports_now=0)
+            self.trials[entry.id] = entry
+        entry.worker, entry.host = record.worker, self.workers[record.worker].host
+        entry.started_s = record.time_s
         self.running.add(entry.id)
+        self._busy.begin(record.time_s)
 
     def _take_report(self, record: Reported) -> None:
         report, entry = record.report, self.trials[record.report.trial_id]
-        if not entry.reports_now:  # a new attempt goes on from its checkpoint, or from the beginning
-            entry.curve = [point for point in entry.curve if point[1] < report.step]
+        curve = entry.curve
+        if not entry.reports_now or not isinstance(curve, list):
+            # A new attempt goes on from its checkpoint, or from the beginning.
+            entry.curve = curve = [point for point in curve if point[1] < report.step]
         entry.reports_now += 1
-        entry.curve.append((record.time_s, report.step, report.metrics))
-        entry.metrics |= report.metrics
+        curve.append((record.time_s, report.step, report.metrics))
+        entry.metrics = _joined(entry.metrics, report.metrics)
 
     def _end(self, record: Ended) -> None:
         outcome = record.outcome
         entry = self.trials[outcome.trial_id]
-        entry.state, entry.value, entry.ended_s = outcome.state, outcome.value, record.time_s
+        entry.value, entry.ended_s = outcome.value, record.time_s
         entry.reason, entry.detail = outcome.reason, outcome.detail
-        entry.metrics |= outcome.metrics
+        entry.metrics = _joined(entry.metrics, outcome.metrics)
+        entry.state = outcome.state  # last: from now on other threads may read it
         self.running.discard(entry.id)
+        self._busy.end(entry.started_s or 0.0, record.time_s)
         self.counts[outcome.state] += 1
-        self.workers[record.worker].busy_s += record.time_s - (entry.started_s or 0.0)
         if self._is_better(entry):
             self.best = entry
 
@@ -169,7 +187,7 @@ class RunState:
     @property
     def ended(self) -> list[TrialEntry]:
         """The trials that ended, by their ids."""
-        return [entry for _, entry in sorted(self.trials.items()) if entry.state is not None]
+        return [entry for entry in self.trials.values() if entry.state is not None]
 
     @property
     def done(self) -> int:
@@ -184,10 +202,11 @@ class RunState:
 
     def utilisation(self) -> float:
         """Return the share of the workers' time, from joining until now, that was spent in trials."""
-        available = sum(
-            (self.now_s if worker.left_s is None else worker.left_s) - worker.joined_s
-            for worker in [*self.workers.values(), *self._former]
-        )
-        busy = sum(worker.busy_s for worker in [*self.workers.values(), *self._former])
-        busy += sum(self.now_s - (self.trials[trial_id].started_s or 0.0) for trial_id in self.running)
-        return busy / available if available > 0 else 0.0
+        available_s = self._available.total_s(self.now_s)
+        # Rounding may leave a little more than all.
+        return min(1.0, self._busy.total_s(self.now_s) / available_s) if available_s > 0 else 0.0
+
+
+def _joined(old: Mapping[str, float], new: Mapping[str, float]) -> Mapping[str, float]:
+    """Return both, the new ones last; a value that somebody else has already is not copied."""
+    return {**old, **new} if old else new

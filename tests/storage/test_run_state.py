@@ -1,3 +1,7 @@
+import gc
+import tracemalloc
+from dataclasses import replace
+
 import pytest
 
 from deephpo.storage.records import (
@@ -116,6 +120,7 @@ class TestUtilisation:
 
     def test_counts_the_time_of_a_preempted_attempt(self):
         state = self.state(Started(2.0, 0, 1), preempted(5.0, 1, 0), WorkerLost(5.0, 1, "gone"))
+        assert state.utilisation() == pytest.approx(3 / (5 + 3))
         state.apply(Started(5.0, 0, 2))
         state.apply(completed(10.0, 2, 0))
         assert state.utilisation() == pytest.approx((3 + 5) / (5 + 8))
@@ -142,7 +147,7 @@ class TestWorkersThatComeBack:
             Started(0.0, 0, 1), preempted(4.0, 1, 0), WorkerLost(4.0, 1, "silent"), WorkerJoined(8.0, 1, "")
         )
         worker = state.workers[1]
-        assert (worker.host, worker.joined_s, worker.left_s, worker.busy_s) == ("a", 8.0, None, 0.0)
+        assert (worker.host, worker.joined_s, worker.left_s) == ("a", 8.0, None)
         state.apply(Started(8.0, 0, 1))
         assert state.trials[0].host == "a"
         state.apply(completed(10.0, 1, 0))
@@ -158,9 +163,9 @@ class TestWorkersThatComeBack:
 
     def test_a_late_result_changes_nothing(self):
         state = self.state(Started(0.0, 0, 1), preempted(4.0, 1, 0), WorkerLost(4.0, 1, "silent"))
-        before = (state.done, dict(state.counts), state.best, vars(state.trials[0]).copy())
+        before = (state.done, dict(state.counts), state.best, replace(state.trials[0]))
         state.apply(Ignored(5.0, 1, 0, "it came too late"))
-        assert before == (state.done, dict(state.counts), state.best, vars(state.trials[0]))
+        assert before == (state.done, dict(state.counts), state.best, state.trials[0])
         assert state.now_s == 5.0
 
 
@@ -180,7 +185,7 @@ class TestResumed:
         state.apply(Started(11.0, 1, 1))
         state.apply(completed(12.0, 1, 1, value=0.1))
         assert (state.done, state.counts.total(), state.best.id) == (2, 2, 1)
-        assert (entry.host, entry.started_s) == ("node9", 11.0)
+        assert (state.best.host, state.best.started_s) == ("node9", 11.0)
 
     def test_all_workers_are_new(self, run_records, resumed):
         state = RunState([*run_records(0.3, 0.2, finished=False), resumed])
@@ -217,3 +222,44 @@ def test_the_reports_of_a_new_attempt_replace_those_that_it_repeats(run_records)
         (2, 0.5),
         (3, 0.25),
     ]
+
+
+def test_an_entry_that_ended_never_changes_again(run_records):
+    state = RunState([*run_records(None, finished=False)])
+    state.apply(Reported(0.5, Report(0, 1, {"loss": 1.0})))
+    state.apply(preempted(1.0, 1, 0))
+    entry = state.trials[0]
+    before = replace(entry, metrics=dict(entry.metrics), curve=list(entry.curve))
+    state.apply(Started(2.0, 0, 2))
+    state.apply(Reported(2.5, Report(0, 1, {"loss": 0.5, "acc": 0.75})))
+    state.apply(completed(3.0, 2, 0))
+    assert entry == before
+    assert state.trials[0].metrics == {"loss": 0.5, "acc": 0.75}
+    assert state.best is state.trials[0]
+
+
+def test_what_a_trial_reported_is_kept_beside_what_it_returned(run_records):
+    state = RunState([*run_records(None, finished=False)])
+    outcome = Outcome(0, TrialState.COMPLETED, 0.5, {"loss": 0.5, "size": 7.0})
+    state.apply(Reported(0.5, Report(0, 1, {"loss": 9.0, "acc": 0.25})))
+    state.apply(Ended(1.0, 1, outcome))
+    assert state.trials[0].metrics == {"loss": 0.5, "acc": 0.25, "size": 7.0}
+    assert outcome.metrics == {"loss": 0.5, "size": 7.0}
+
+
+def test_a_trial_of_ten_parameters_takes_less_than_1200_bytes(figure):
+    """A hundred thousand of them are to fit into a master of 400 MB, beside the model."""
+    count, workers, names = 2000, 100, [f"parameter_{i}" for i in range(10)]
+    state = RunState([WorkerJoined(0.0, worker, f"node{worker}") for worker in range(workers)])
+    tracemalloc.start()
+    for k in range(count):
+        trial = Trial(k, {name: k + i / 7 for i, name in enumerate(names)}, seed=k)
+        state.apply(Suggested(k / 8, (trial,), False))
+        state.apply(Started(k / 8, k, k % workers))
+        state.apply(completed(k / 8 + 60, k % workers, k, value=k / 9))
+    del trial
+    gc.collect()
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    figure(f"what is known of a trial with 10 parameters takes {taken / count:.0f} bytes")
+    assert taken / count <= 1200
