@@ -26,7 +26,8 @@ from deephpo.problem import Declaration
 from deephpo.search.create import create_search
 from deephpo.search.search import Search
 from deephpo.storage.changes import changes_between
-from deephpo.storage.journal import Journal, read_journal
+from deephpo.storage.freezer import Freezer
+from deephpo.storage.journal import Journal, Place, read_journal
 from deephpo.storage.observations import read_observations
 from deephpo.storage.ownership import claim
 from deephpo.storage.recorder import RunRecorder, Watcher
@@ -123,7 +124,8 @@ class Session:
             self.declaration.resumable,
             workers,
         )
-        recorder = RunRecorder(self.journal, self.state, watchers)
+        freezer = Freezer()
+        recorder = RunRecorder(self.journal, self.state, [*watchers, freezer])
         coordinator = Coordinator(terms, self.backlog)
         loop = SearchLoop(coordinator, suggester, driver, recorder, self.began_s)
         listen(loop.request_stop)
@@ -131,6 +133,7 @@ class Session:
             recorder.write([self.opening] if self.learned is None else [self.opening, self.learned])
             return loop.run()
         finally:
+            freezer.thaw()
             driver.close()
             self.journal.close()
 
@@ -177,15 +180,16 @@ def resume(
 def _take_over(
     directory: RunDirectory, journal: Journal, change: Callable[[SearchOptions], SearchOptions], accept: bool
 ) -> Session:
-    records = list(read_journal(directory.journal))
+    place = Place()
+    records = list(read_journal(directory.journal, place))
     begun = records[0] if records else None
     if not isinstance(begun, Begun):
         raise RunDirectoryError(f"{directory.journal} has no first record: the search had not begun.")
     last_host = next(r.host for r in reversed(records) if isinstance(r, Begun | Resumed))
     claim(journal, str(directory.journal), platform.node(), last_host, _say)
     journal.repair()
-    # Once more: until the claim somebody else may have written.
-    records = list(read_journal(directory.journal))
+    # And what came since: until the claim somebody else may have written.
+    records += read_journal(directory.journal, place)
     state = RunState(records)
     recorded = state.declaration or Declaration.from_dict(begun.declaration)
     declaration = describe(begun.target)

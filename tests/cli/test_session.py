@@ -16,8 +16,8 @@ from deephpo.cli.options import SearchOptions, resolve
 from deephpo.cli.session import begin, default_directory, log_to, resume, write_config
 from deephpo.engine.deadline import Deadline
 from deephpo.errors import OptionError, ProblemError, RunDirectoryError
-from deephpo.storage.journal import read_journal
-from deephpo.storage.records import Begun, Resumed
+from deephpo.storage.journal import Journal, read_journal
+from deephpo.storage.records import Begun, Finished, Resumed, WorkerJoined
 from deephpo.worker.limits import Limits
 
 LIMITED = """
@@ -195,6 +195,32 @@ class TestResuming:
             resume(stopped, self.same, accept=False)
         first.journal.close()
         resume(stopped, self.same, accept=False).journal.close()
+
+    def test_what_was_written_until_the_claim_counts_and_nothing_is_read_twice(self, stopped, monkeypatch):
+        """Between our first look at the journal and the lock on it, its writer may have gone on."""
+        read, reads = sessions.read_journal, []
+
+        def counted(*arguments):
+            for record in read(*arguments):
+                reads.append(record)
+                yield record
+
+        def claim_late(*arguments):
+            other = Journal(stopped.journal, resume=True)
+            other.repair()
+            other.append([WorkerJoined(1.0, 7, "node7"), Finished(2.0, "the end", 0)])
+            other.close()
+
+        monkeypatch.setattr(sessions, "read_journal", counted)
+        monkeypatch.setattr(sessions, "claim", claim_late)
+        session = resume(stopped, self.same, accept=False)
+        assert session.state.workers.keys() == {7}
+        assert session.began_s == 2.0
+        assert [type(record) for record in reads] == [Begun, WorkerJoined, Finished]
+        session.journal.append([session.opening])
+        session.journal.close()
+        kinds = [type(record) for record in read(stopped.journal)]
+        assert kinds == [Begun, WorkerJoined, Finished, Resumed]
 
     def test_a_last_line_that_was_cut_off_is_cut_away(self, stopped):
         whole = stopped.journal.read_bytes()

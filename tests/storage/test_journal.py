@@ -117,6 +117,54 @@ def test_a_damaged_line_in_the_middle_is_named_with_its_number(written, damage):
         next(records)
 
 
+class TestReadingOn:
+    def test_what_came_since_is_read_and_nothing_twice(self, path):
+        journal, place = Journal(path), Place()
+        journal.append(RECORDS[:1])
+        assert list(read_journal(path, place)) == RECORDS[:1]
+        assert list(read_journal(path, place)) == []
+        journal.append(RECORDS[1:])
+        assert list(read_journal(path, place)) == RECORDS[1:]
+        assert (place.number, place.end) == (len(RECORDS), path.stat().st_size)
+
+    def test_a_line_that_was_cut_off_is_read_when_it_is_whole(self, written):
+        whole, place = written.read_bytes(), Place()
+        written.write_bytes(whole[:-10])
+        assert list(read_journal(written, place)) == RECORDS[:-1]
+        written.write_bytes(whole)
+        assert list(read_journal(written, place)) == RECORDS[-1:]
+
+    def test_who_stops_in_the_middle_goes_on_there(self, written):
+        place = Place()
+        assert next(read_journal(written, place)) == RECORDS[0]
+        assert list(read_journal(written, place)) == RECORDS[1:]
+
+    def test_a_damaged_line_is_named_with_its_number_in_the_file(self, written):
+        place = Place()
+        list(read_journal(written, place))
+        with open(written, "ab") as file:
+            file.write(with_crc(b'{"kind":"Asked","time_s":0.0,"q":2') + b"\n")
+        with pytest.raises(RunDirectoryError, match=rf"line {len(RECORDS) + 1} is damaged"):
+            list(read_journal(written, place))
+
+    @pytest.mark.parametrize("others", [[], RECORDS[1:], [Asked(1.0, 9), Asked(1.0, 9)]])
+    def test_lines_that_were_taken_back_are_missed(self, path, others):
+        """A writer whose disk is full takes its last block back, and may write another one later."""
+        journal, place = Journal(path), Place()
+        journal.append(RECORDS[:1])
+        kept = path.read_bytes()
+        journal.append([Started(0.5, 0, 1)])
+        list(read_journal(path, place))
+        journal.close()
+        path.write_bytes(kept)
+        journal = Journal(path, resume=True)
+        journal.repair()
+        journal.append(others)
+        journal.close()
+        with pytest.raises(RunDirectoryError, match="lost its last lines while it was read"):
+            list(read_journal(path, place))
+
+
 def test_a_second_writer_is_refused_and_changes_nothing(written):
     before = written.read_bytes()
     with pytest.raises(RunDirectoryError, match="already holds a run"):
