@@ -1,42 +1,56 @@
 """From the journal back to the search as it was: the model, the pending trials, the random numbers.
 
 The search is a function of the order of asks and results, and the journal holds both in that order; so going
-through it once more leaves the same model, the same pending trials and the same random numbers.
+through it once more leaves the same model, the same pending trials and the same random numbers.  A strategy
+that starts afresh from what it knows now and then need not think all its thoughts again, only those since the
+last time; of the others what they led to is enough.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from deephpo.search.search import Search
 from deephpo.storage.records import Asked, Ended, Learned, Record, Resumed, Suggested
-from deephpo.trial import Trial, TrialState
+from deephpo.trial import Outcome, Trial, TrialState
 
 
 def replay(search: Search, records: Sequence[Record]) -> int | None:
     """Bring a new search to where the records end.
 
-    Returns the id of the first trial that the search would not suggest any more, None if there is none: then
-    what follows is exactly what would have followed.
+    Returns the id of the first trial that is seen to be none that the search would suggest now; None if there
+    is none: then what follows is exactly what would have followed.
     """
     trials: dict[int, Trial] = {}
     differs: int | None = None
     for record in records:
         if isinstance(record, Learned):
             learn(search, record)
+    needed: float = search.replay_needed(sum(_is_result(record) for record in records))
+    results = 0
     for asked, record in _answered(records):
         if isinstance(record, Suggested):
-            same = search.replay(asked, record.trials)
             trials |= {trial.id: trial for trial in record.trials}
-            if not same and differs is None and record.trials:
+            again = search.replay if results >= needed else search.pass_over
+            if not again(asked, record.trials) and differs is None and record.trials:
                 differs = record.trials[0].id
-        elif isinstance(record, Ended) and record.outcome.state is not TrialState.PREEMPTED:
-            trial, outcome = trials.pop(record.outcome.trial_id), record.outcome
-            if outcome.state is TrialState.COMPLETED and outcome.value is not None:
-                search.tell(trial, outcome.value)
-            else:
-                search.fail(trial, outcome.reason)
+                needed = math.inf if needed else 0  # from here on the journal is right, whatever we think
+        elif isinstance(record, Ended) and _is_result(record):
+            _tell(search, trials.pop(record.outcome.trial_id), record.outcome)
+            results += 1
     return differs
+
+
+def _is_result(record: Record) -> bool:
+    return isinstance(record, Ended) and record.outcome.state is not TrialState.PREEMPTED
+
+
+def _tell(search: Search, trial: Trial, outcome: Outcome) -> None:
+    if outcome.state is TrialState.COMPLETED and outcome.value is not None:
+        search.tell(trial, outcome.value)
+    else:
+        search.fail(trial, outcome.reason)
 
 
 def learn(search: Search, record: Learned) -> None:

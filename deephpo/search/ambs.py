@@ -5,6 +5,14 @@ deep neural networks, HiPC 2018, algorithm 1; lies after D. Ginsbourger, R. Le R
 well-suited to parallelize optimization, 2010.  We deviate in three points: the surrogate learns ranks rather
 than raw values, half of the candidates are neighbours of the best configurations, and a lie is an update of
 leaf statistics, not a refit.
+
+Time goes by in *frames*.  A frame begins when the number n of observations has changed in its seven leading
+binary digits: with every observation up to 127, then with every second, and always before n has grown by a
+64th.  At its beginning all observations are ranked anew, the oldest trees of the surrogate are grown anew,
+all that is pending gets a new lie, and new candidates are scored.  Within a frame results and lies are
+updates, ranked among the values that the frame began with.  So a result costs the same however many there
+are; and since the beginning of a frame depends on what was told, on what is pending and on counters, but on
+no thought before it, a resumed search need go through no more than its last frame again.
 """
 
 from __future__ import annotations
@@ -14,16 +22,16 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from deephpo.acquisition import KAPPA, lower_confidence_bound
+from deephpo.acquisition import KAPPA
 from deephpo.search.designs import SobolSearch
+from deephpo.search.generation import PER_PICK, Generation
 from deephpo.search.history import History
 from deephpo.search.untried import Untried
 from deephpo.space.arrays import Rows, Vector, key
 from deephpo.space.encoding import Encoding
-from deephpo.surrogates.protocol import Posterior, Surrogate
-from deephpo.surrogates.targets import normal_scores
+from deephpo.surrogates.protocol import Places, Surrogate
+from deephpo.surrogates.targets import Ranking
 
 Lie = Literal["believer", "min", "mean", "max", "naive"]
 
@@ -31,19 +39,29 @@ INITIAL = 10
 """So many trials must have succeeded before the model is asked."""
 CANDIDATES = 2000
 """How many candidates are scored at once, at the least."""
-PER_PICK = 8
-"""How many candidates there are for each point that is picked from them, at the least."""
 PARENTS = 20
 """Half of the candidates are neighbours of the best eighth of the observations, of at most so many."""
+FRAME_DIGITS = 7
 
 _CONSTANT_LIES: dict[str, Callable[[Vector], np.float64]] = {"min": np.min, "mean": np.mean, "max": np.max}
+
+
+def frame_of(n: int) -> int:
+    """Return the number of observations at which the frame of the n-th begins.
+
+    >>> frame_of(100), frame_of(1_000), frame_of(100_000)
+    (100, 1000, 99328)
+    """
+    dropped = max(0, n.bit_length() - FRAME_DIGITS)
+    return n >> dropped << dropped
 
 
 class AsynchronousModelBasedSearch:
     """Picks the candidate with the lowest confidence bound, tells the model a lie for it, picks the next.
 
-    surrogate: learns the told trials.  kappa: weight of the uncertainty.  initial: how many successes the
-    model needs first; until then a Sobol design is followed.
+    seed: of the design and of every generation of candidates.  surrogate: learns the told trials.
+    kappa: weight of the uncertainty.  initial: how many successes the model needs first; until then a Sobol
+    design is followed.
 
     lie: what a pending point is taken for.  "believer" is the model's own mean; "min", "mean" and "max"
     are constants of the told targets; "naive" takes the best q of one model, with no lies at all.
@@ -52,7 +70,7 @@ class AsynchronousModelBasedSearch:
     def __init__(
         self,
         encoding: Encoding,
-        rng: np.random.Generator,
+        seed: np.random.SeedSequence,
         surrogate: Surrogate,
         *,
         kappa: float = KAPPA,
@@ -60,103 +78,142 @@ class AsynchronousModelBasedSearch:
         initial: int = INITIAL,
     ) -> None:
         self._encoding = encoding
-        self._rng = rng
+        design, untried, self._seed = seed.spawn(3)
         self._surrogate = surrogate
         self._kappa = kappa
         self._lie = lie
         self._initial = initial
-        self._design = SobolSearch(encoding, rng.spawn(1)[0])
-        self._untried = Untried(encoding, rng.spawn(1)[0])
-        self._generation: _Generation | None = None
-        self._learnt = 0
+        self._design = SobolSearch(encoding, np.random.default_rng(design))
+        self._untried = Untried(encoding, np.random.default_rng(untried))
+        self._frame = 0
+        self._ranking: Ranking | None = None
+        self._told = 0
+        """How many observations the surrogate knows."""
+        self._best = np.inf
+        self._constant = np.nan
+        self._generation: Generation | None = None
+        self._proposed: tuple[int, Rows] = 0, np.empty((0, encoding.d), dtype=np.float32)
+        """What was proposed last, and the place of the first of it."""
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
         if history.succeeded < self._initial:
             return self._design.propose(q, history)
-        picked: list[Rows] = []
-        taken: set[bytes] = set()
-        while len(picked) < q:
-            if self._generation is None or self._learnt != history.n or self._generation.worn_out:
-                self._generation = self._renew(q - len(picked), history, picked)
-            row = self._generation.pick(history.tried, taken)
-            if row is None:
-                # All candidates were asked before: of what has no real number, nearly everything was.
-                picked.extend(self._last(q - len(picked), history, picked))
-                break
-            picked.append(row)
-            taken.add(key(row))
-        return np.array(picked, dtype=np.float32).reshape(-1, self._encoding.d)
+        self._catch_up(q, history)
+        rows = self._pick(q, history)
+        self._proposed = history.m, rows
+        if len(rows) < q:
+            # All candidates were asked before: of what has no real number, nearly everything was.
+            rows = np.concatenate([rows, self._last(q - len(rows), history, rows)])
+        return rows
 
-    def _renew(self, q: int, history: History, picked: list[Rows]) -> _Generation:
-        """Learn what was told since the last time, and score a new set of candidates."""
-        targets = normal_scores(history.values)
-        if self._learnt != history.n:
-            self._surrogate.fit(history.rows, targets)
-            self._learnt = history.n
-        pending = np.concatenate([history.pending_rows, *(row[None] for row in picked)])
-        candidates = self._candidates(max(CANDIDATES, PER_PICK * q), history)
-        posterior = self._surrogate.posterior(np.concatenate([pending, candidates]))
-        return _Generation(posterior, pending, candidates, targets, self._kappa, self._lie)
+    def needs_again(self, n: int) -> int:
+        """Return how many observations must be known to an ask that has a trace left when n are."""
+        return frame_of(n)
 
-    def _candidates(self, c: int, history: History) -> Rows:
-        best = np.argsort(history.values, kind="stable")[: min(PARENTS, max(1, history.succeeded // 8))]
-        parents = history.rows[best[np.arange(c // 2) % len(best)]]
-        rows = [self._encoding.mutate(parents, self._rng), self._encoding.sample(c - len(parents), self._rng)]
-        return np.concatenate(rows)
-
-    def _last(self, q: int, history: History, picked: list[Rows]) -> list[Rows]:
-        done = set(map(key, picked))
-        sample = partial(self._encoding.sample, rng=self._rng)
-        left = self._untried.draw(q + len(picked), history, sample)
-        return [row for row in left if key(row) not in done][:q]
-
-
-class _Generation:
-    """Candidates scored by one model, from which points are picked until the model has moved."""
-
-    def __init__(
-        self,
-        posterior: Posterior,
-        pending: Rows,
-        candidates: Rows,
-        targets: Vector,
-        kappa: float,
-        lie: Lie,
-    ) -> None:
-        self._posterior = posterior
-        self._candidates = candidates
-        self._first = len(pending)
-        self._kappa = kappa
-        self._constant = float(_CONSTANT_LIES[lie](targets)) if lie in _CONSTANT_LIES else None
-        self._naive = lie == "naive"
-        self._barred = np.zeros(len(pending) + len(candidates))
-        self._barred[: self._first] = np.inf
-        self._picks = 0
-        self._tell_lies(np.arange(self._first))
-
-    @property
-    def worn_out(self) -> bool:
-        """Whether so many points were picked that fresh candidates are due."""
-        return self._picks * PER_PICK >= len(self._candidates)
-
-    def pick(self, tried: set[bytes], taken: set[bytes]) -> Rows | None:
-        """Return the most promising candidate that is neither tried nor taken, shape (d,)."""
-        bound = lower_confidence_bound(self._posterior.mean, self._posterior.std, self._kappa) + self._barred
-        while np.isfinite(bound[index := int(bound.argmin())]):
-            self._barred[index] = bound[index] = np.inf
-            row: Rows = self._candidates[index - self._first]
-            if key(row) not in tried and key(row) not in taken:
-                self._picks += 1
-                self._tell_lies(np.array([index]))
-                return row
+    def pass_over(self, q: int, history: History) -> Rows | None:
+        """Take note of an ask whose answer leaves no trace but in counters; the design's costs nothing."""
+        if history.succeeded < self._initial:
+            return self._design.propose(q, history)
+        self._turn_page(q, history)
         return None
 
-    def _tell_lies(self, indices: NDArray[np.int64]) -> None:
-        if self._naive or not len(indices):
-            return
-        if self._constant is None:
-            lies = self._posterior.mean[indices]
+    # What was told and asked since the last time.
+
+    def _catch_up(self, q: int, history: History) -> None:
+        turned = self._turn_page(q, history)
+        place, rows = self._proposed
+        as_proposed = np.array_equal(history.rows[place : place + len(rows)], rows)
+        if not as_proposed:
+            self._surrogate.forget(place)
+        if turned or not as_proposed or self._ranking is None:
+            self._begin_frame(history)
         else:
-            lies = np.full(len(indices), self._constant)
-        self._posterior.condition(indices, lies)
+            self._go_on(history, self._ranking)
+
+    def _turn_page(self, q: int, history: History) -> bool:
+        """Return whether a new frame begins."""
+        frame = frame_of(history.n)
+        if frame == self._frame:
+            return False
+        self._frame = frame
+        self._surrogate.renew(history.n, q)
+        return True
+
+    def _begin_frame(self, history: History) -> None:
+        self._ranking = Ranking(history.values)
+        targets = self._ranking.scores(history.values)
+        self._surrogate.fit(history.rows, history.told_places, targets)
+        self._told = history.n
+        self._generation = None
+        if self._lie in _CONSTANT_LIES:
+            self._constant = float(_CONSTANT_LIES[self._lie](targets))
+        pending = history.pending_places
+        if self._lie == "believer":
+            self._surrogate.learn(history.rows, pending, self._surrogate.expect(pending))
+        elif self._lie != "naive":
+            self._surrogate.learn(history.rows, pending, np.full(len(pending), self._constant))
+
+    def _go_on(self, history: History, ranking: Ranking) -> None:
+        """Put results in the place of lies."""
+        places, values = history.told_places[self._told :], history.values[self._told :]
+        self._told = history.n
+        if history.best < self._best:
+            self._generation = None  # neighbours of the new best are wanted
+        learn = self._surrogate.learn if self._generation is None else self._generation.learn
+        learn(history.rows, places, ranking.scores(values))
+
+    # What is asked now.
+
+    def _pick(self, q: int, history: History) -> Rows:
+        """Return up to q new rows; fewer only if all candidates, fresh ones too, were asked before."""
+        rows: list[Rows] = []
+        taken: set[bytes] = set()
+        fresh = False
+        while len(rows) < q:
+            if self._generation is None or self._generation.worn_out:
+                self._generation, fresh = self._new_generation(q - len(rows), len(rows), history), True
+            index = self._generation.pick(history.tried, taken)
+            if index is None and fresh:
+                break
+            if index is None:
+                self._generation = None
+                continue
+            rows.append(self._generation.row(index))
+            taken.add(key(rows[-1]))
+            self._generation.take(index, history.m + len(rows) - 1, self._lie_for(index))
+        return np.array(rows, dtype=np.float32).reshape(-1, self._encoding.d)
+
+    def _lie_for(self, index: int) -> float:
+        if self._lie == "believer" and self._generation is not None:
+            return self._generation.mean(index)
+        return self._constant
+
+    def _new_generation(self, q: int, picked: int, history: History) -> Generation:
+        candidates = self._candidates(max(CANDIDATES, PER_PICK * q), history, self._rng(history.m + picked))
+        self._best = history.best
+        return Generation(candidates, self._surrogate.posterior(candidates), self._kappa)
+
+    def _candidates(self, c: int, history: History, rng: np.random.Generator) -> Rows:
+        best = _lowest(history.values, min(PARENTS, max(1, history.succeeded // 8)))
+        parents = history.rows[history.told_places[best[np.arange(c // 2) % len(best)]]]
+        return np.concatenate(
+            [self._encoding.mutate(parents, rng), self._encoding.sample(c - len(parents), rng)]
+        )
+
+    def _last(self, q: int, history: History, picked: Rows) -> Rows:
+        done = set(map(key, picked))
+        sample = partial(self._encoding.sample, rng=self._rng(history.m + len(picked)))
+        left = self._untried.draw(q + len(picked), history, sample)
+        return left[[key(row) not in done for row in left]][:q]
+
+    def _rng(self, m: int) -> np.random.Generator:
+        """Return the generator for when m points were asked: it does not depend on what was drawn before."""
+        key = (*self._seed.spawn_key, m)
+        return np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
+
+
+def _lowest(values: Vector, k: int) -> Places:
+    """Return where the k lowest values are, the lowest first, of equal ones the first."""
+    among = np.flatnonzero(values <= np.partition(values, k - 1)[k - 1])
+    return among[np.argsort(values[among], kind="stable")[:k]]

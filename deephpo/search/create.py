@@ -83,14 +83,16 @@ def _strategy(name: str, encoding: Any, seed: int, options: dict[str, Any]) -> S
     import numpy as np
 
     # Key 0 is the strategy's; trial k has (1, k), so neither moves when the other draws more.
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+    root = np.random.SeedSequence(seed, spawn_key=(0,))
     if name == "ambs":
         from deephpo.search.ambs import AsynchronousModelBasedSearch
         from deephpo.surrogates.forest import ForestSurrogate
 
         settings = dict(options)
-        surrogate = ForestSurrogate(rng.spawn(1)[0], settings.pop("surrogate", "forest"))
-        return AsynchronousModelBasedSearch(encoding, rng, surrogate, **settings)
+        own, below = root.spawn(2)
+        surrogate = ForestSurrogate(below, settings.pop("surrogate", "forest"))
+        return AsynchronousModelBasedSearch(encoding, own, surrogate, **settings)
+    rng = np.random.default_rng(root)
     if name == "random":
         from deephpo.search.random import RandomSearch
 

@@ -1,36 +1,48 @@
-"""What a search knows: the observations, the pending trials, and everything that was ever tried."""
+"""What a search knows: every configuration that it ever gave out, and what those that were told are worth."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deephpo.space.arrays import Rows, Vector, key
 
 
 class History:
-    """Observations in the order in which they were told, and the trials that are still out.
+    """Configurations in the order in which they were asked, observations in that in which they were told.
 
-    Values are in minimisation scale; a failed trial has +inf.  ``d`` is the number of parameters.
+    The *place* of a configuration is its number in the order of asking; it never changes.  Values are in
+    minimisation scale; a failed trial has +inf.  ``d`` is the number of parameters.
     """
 
     def __init__(self, d: int) -> None:
         self._rows = np.empty((64, d), dtype=np.float32)
+        self._places = np.empty(64, dtype=np.int64)
         self._values = np.empty(64, dtype=np.float64)
+        self.m = 0
+        """How many configurations were asked."""
         self.n = 0
-        """How many trials were told, failed ones included."""
+        """How many of them were told, failed ones included."""
         self.succeeded = 0
         """How many of them have a value."""
-        self.pending: dict[int, Rows] = {}
-        """Trials that were asked and not yet told, by id; each row has the shape (d,)."""
+        self.best = math.inf
+        """The lowest value."""
+        self.pending: dict[int, int] = {}
+        """The places of the trials that were asked and not yet told, by their ids."""
         self.tried: set[bytes] = set()
         """The keys of all configurations that were ever asked."""
 
     @property
     def rows(self) -> Rows:
-        """The told configurations, shape (n, d)."""
-        return self._rows[: self.n]
+        """The configurations by their places, shape (m, d)."""
+        return self._rows[: self.m]
+
+    @property
+    def told_places(self) -> NDArray[np.int64]:
+        """The places of the observations in the order in which they were told, shape (n,)."""
+        return self._places[: self.n]
 
     @property
     def values(self) -> Vector:
@@ -38,25 +50,29 @@ class History:
         return self._values[: self.n]
 
     @property
-    def pending_rows(self) -> Rows:
-        """The pending configurations in the order in which they were asked, shape (k, d)."""
-        d = self._rows.shape[1]
-        return np.array(list(self.pending.values()), dtype=np.float32).reshape(-1, d)
+    def pending_places(self) -> NDArray[np.int64]:
+        """The places of the pending trials in the order in which they were asked, shape (k,)."""
+        return np.fromiter(self.pending.values(), dtype=np.int64, count=len(self.pending))
 
     def asked(self, trial_id: int, row: Rows) -> None:
         """Note that a trial is out; row has the shape (d,)."""
-        self.pending[trial_id] = row
+        if self.m == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        self._rows[self.m] = row
+        self.pending[trial_id] = self.m
+        self.m += 1
         self.tried.add(key(row))
 
     def told(self, trial_id: int, value: float) -> None:
-        """Replace a pending trial by its value; +inf if it failed."""
+        """Give a pending trial its value; +inf if it failed."""
         if self.n == len(self._values):
-            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+            self._places = np.concatenate([self._places, np.empty_like(self._places)])
             self._values = np.concatenate([self._values, np.empty_like(self._values)])
-        self._rows[self.n] = self.pending.pop(trial_id)
+        self._places[self.n] = self.pending.pop(trial_id)
         self._values[self.n] = value
         self.n += 1
         self.succeeded += math.isfinite(value)
+        self.best = min(self.best, value)
 
     def learnt(self, row: Rows, value: float) -> None:
         """Take an observation that was never asked here; row has the shape (d,)."""

@@ -6,7 +6,7 @@ import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,20 @@ class Strategy(Protocol):
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q rows that the history does not hold, all different; fewer only if no more exist."""
+
+
+@runtime_checkable
+class Forgetful(Strategy, Protocol):
+    """A strategy that starts afresh from the history now and then; what it did before leaves no trace."""
+
+    def needs_again(self, n: int) -> int:
+        """Return how much an ask must have known for its answer to leave a trace when n results are known.
+
+        Of asks that knew fewer results than this, :meth:`pass_over` is all that must be repeated.
+        """
+
+    def pass_over(self, q: int, history: History) -> Rows | None:
+        """Do what of :meth:`propose` leaves a trace for good; returns its answer if it comes with that."""
 
 
 class Search:
@@ -48,6 +62,7 @@ class Search:
         """The best trial so far, with its value; None before the first success."""
         self._encoding = encoding
         self._strategy = strategy
+        self._forgetful = strategy if isinstance(strategy, Forgetful) else None
         self._sign = 1.0 if direction == "minimize" else -1.0
         self._seed = seed
         self._start = list(start)
@@ -63,6 +78,31 @@ class Search:
         if q < 1:
             raise ValueError(f"ask() takes a number of trials from 1 on, not {q}.")
         return [self._issue(row, config) for row, config in self._propose(q)]
+
+    def replay_needed(self, results: int) -> int:
+        """Return how many results an ask must have known to need a :meth:`replay`, when there are so many.
+
+        For those that knew less, :meth:`pass_over` comes to the same, and costs next to nothing.
+        """
+        if self._forgetful is None:
+            return 0
+        return max(0, self._forgetful.needs_again(self._history.n + results) - self._history.n)
+
+    def pass_over(self, q: int, trials: Sequence[Trial]) -> bool:
+        """Give out the trials that were the answer to an ask, without thinking about it again.
+
+        Returns False if it is seen all the same that the answer would be another one now.
+        """
+        if self._forgetful is None:
+            raise ValueError("This strategy must be asked again: each of its answers leaves a trace.")
+        configs = [trial.config for trial in trials]
+        found = [config for _, config in self._starting_points(q)]
+        self.exhausted = len(trials) < q
+        rows = self._forgetful.pass_over(q - len(found), self._history) if len(found) < q else None
+        expected = configs[len(found) :] if rows is None else self._encoding.decode(rows)
+        for row, trial in zip(self._encoding.encode(configs), trials, strict=True):
+            self._note(row, trial)
+        return found + expected == configs
 
     def replay(self, q: int, trials: Sequence[Trial]) -> bool:
         """Ask again what was asked before, and give out the trials that were the answer then.
@@ -125,11 +165,7 @@ class Search:
 
     def _propose(self, q: int) -> list[tuple[Rows, Config]]:
         """Return q new configurations with their rows, which count as tried from now on."""
-        found: list[tuple[Rows, Config]] = []
-        while self._start and len(found) < q:
-            config = self._start.pop(0)
-            found += [(row, config) for row in self._history.new(self._encoding.encode([config]))]
-            self._history.tried.update(key(row) for row, _ in found)
+        found = self._starting_points(q)
         missing = q - len(found)
         if missing:
             rows = self._strategy.propose(missing, self._history)
@@ -137,11 +173,23 @@ class Search:
             found += zip(rows, self._encoding.decode(rows), strict=True)
         return found
 
+    def _starting_points(self, most: int) -> list[tuple[Rows, Config]]:
+        """Return the next starting points with their rows, which count as tried from now on."""
+        found: list[tuple[Rows, Config]] = []
+        while self._start and len(found) < most:
+            config = self._start.pop(0)
+            found += [(row, config) for row in self._history.new(self._encoding.encode([config]))]
+            self._history.tried.update(key(row) for row, _ in found)
+        return found
+
     def _issue(self, row: Rows, config: Config) -> Trial:
         # One seed for each trial, whoever runs it, and however many were asked beside it.
         seed = int(np.random.SeedSequence(self._seed, spawn_key=(1, self._next_id)).generate_state(1)[0])
         trial = Trial(self._next_id, config, seed)
-        self._next_id += 1
+        self._note(row, trial)
+        return trial
+
+    def _note(self, row: Rows, trial: Trial) -> None:
+        self._next_id = trial.id + 1
         self._history.asked(trial.id, row)
         self._asked[trial.id] = trial
-        return trial

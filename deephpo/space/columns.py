@@ -109,6 +109,7 @@ class LevelColumn:
         self._count = int(parameter.levels or 0)
         self.levels: int | None = self._count
         self._ordered = not isinstance(parameter, Categorical) or isinstance(parameter, Ordinal)
+        self._known: dict[tuple[bool, Value], float] = {}
 
     def _level_of(self, codes: NDArray[Any]) -> NDArray[np.int64]:
         return np.clip((codes * self._count).astype(np.int64), 0, self._count - 1)
@@ -139,12 +140,16 @@ class LevelColumn:
 
     def code(self, value: Value) -> float:
         """Return the code of the value's level."""
+        known = isinstance(value, bool), value  # True is not 1
+        if known not in self._known:
+            self._known[known] = float(self._codes_of(np.array([self._level(value)]))[0])
+        return self._known[known]
+
+    def _level(self, value: Value) -> int:
         parameter = self.parameter
         if isinstance(parameter, Categorical):
-            level = next(i for i, choice in enumerate(parameter.choices) if same_value(choice, value))
-        else:
-            level = round((float(value) - parameter.low) / float(parameter.step or 1))  # type: ignore[arg-type]
-        return float(self._codes_of(np.array([level]))[0])
+            return next(i for i, choice in enumerate(parameter.choices) if same_value(choice, value))
+        return round((float(value) - parameter.low) / float(parameter.step or 1))  # type: ignore[arg-type]
 
     def axis(self, most: int | None) -> Codes:
         """Return all codes, or, of an ordered parameter, evenly spread ones, both ends included."""

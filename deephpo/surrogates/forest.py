@@ -1,19 +1,14 @@
 """A forest of regression trees whose leaves learn without a refit.
 
 The trees are scikit-learn's; what is ours is the bookkeeping of their leaves.  A leaf keeps the count, the
-sum and the sum of squares of the targets in it.  A lie is one addition in one leaf of each tree.  A tree
-remembers into which leaf each observation fell, so its leaves are counted anew from the present targets at
-every fit, whatever they were when it was grown; the trees themselves are renewed in rotation, so that none
-was grown on less than ``1 - RENEWAL`` of the observations.
+sum and the sum of squares of the targets in it, and each tree remembers into which leaf every row fell.  So a
+result, a lie, and a result in place of a lie are all the same: one addition in one leaf of each tree.  At a
+fit the leaves are counted anew from the present targets, so that nothing drifts; the trees themselves are
+renewed in rotation, a few at each fit.
 
 All trees hold all observations, once each: a bootstrap, or a bounded sample, gives a tree its shape and no
 more.  What a tree was not grown on tells how far its leaves are off, and so widens their variance where the
-bootstrap's own weights leave none.  Over seven functions, 1, 3 and 16 workers and ten seeds the regret, as a
-share of random search's, was 0.050, against 0.053 with the weights and 0.057 when kept trees also kept the
-targets of old (geometric means): not much better, but simpler.
-
-Counting costs three passes over T x n numbers a fit, and a new tree one descent of n rows: at n = 4,000 half
-a millisecond of 23, at 30,000 six of 32.  It grows with n; corrections alone would not.
+bootstrap's own weights leave none.
 
 Mean and variance are those of the mixture of the leaves that a point falls into, by the law of total variance
 (F. Hutter, L. Xu, H. Hoos, K. Leyton-Brown, Algorithm runtime prediction, AIJ 206, 2014, section 4.1)::
@@ -23,176 +18,248 @@ Mean and variance are those of the mixture of the leaves that a point falls into
 with ``m_t`` and ``v_t`` the leaf's mean and variance in tree t.  ``m_t^2 + v_t`` is the leaf's mean
 square, so two sums over the trees, of leaf means and of leaf mean squares, are all that a candidate needs.
 
-Letters: ``T`` trees, ``n`` observations, ``d`` dimensions, ``c`` candidates, ``L`` nodes of all trees.
+Letters: ``T`` trees, ``m`` rows, ``n`` observations, ``d`` dimensions, ``c`` candidates, ``L`` leaves of all
+trees: node j of tree t has the number ``t * MOST_NODES + j``.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
 from deephpo.space.arrays import Rows, Vector
-
-Kind = Literal["forest", "extra-trees"]
+from deephpo.surrogates.protocol import ALL, Places, Which
+from deephpo.surrogates.trees import MOST_NODES, MOST_PER_TREE, Kind, Tree
 
 TREES = 32
 RENEWAL = 1 / 8
-"""No tree is grown on less than this share fewer observations than there are now."""
-MOST_PER_TREE = 4096
-"""A tree is grown on at most so many observations, the best half of them always."""
+"""All trees are grown anew while the observations grow by this share of their number, ..."""
+ROWS_PER_FIT, ROWS_PER_POINT = 8192, 8
+"""... but a fit grows trees from no more rows than this, and so many more for each point asked."""
 
 _BULK = 16
-"""From so many conditions at once, all candidates are summed anew rather than corrected one by one."""
+"""From so many targets at once, all candidates are summed anew rather than corrected one by one."""
 _FLOOR = 1e-6
+
+Leaves = NDArray[np.int64]
+"""Numbers of leaves, shape (T,) for one row or (T, k) for k of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Planting:
+    """What a tree is grown from: the first n observations, and its number among all trees ever grown."""
+
+    n: int
+    number: int
 
 
 class ForestSurrogate:
     """Random forest ("forest": bootstrap, best splits) or extremely randomised trees ("extra-trees").
 
-    rng is used up by growing; with the same rng and the same calls the forest is the same.
+    seed: every tree ever grown has a seed of its own below it.
     """
 
-    def __init__(self, rng: np.random.Generator, kind: Kind = "forest", trees: int = TREES) -> None:
-        self._rng = rng
+    def __init__(self, seed: np.random.SeedSequence, kind: Kind = "forest", trees: int = TREES) -> None:
+        self._seed = seed
         self._kind = kind
-        self._count = trees
-        self._trees: list[_Tree] = []
-        self._n = 0
+        self._T = trees
+        self._planted = 0
+        self._grown_on = 0
+        self._due: dict[int, _Planting] = {}  # by the tree's place in the forest
+        self._trees: list[Tree | None] = [None] * trees
+        self._first_leaf = MOST_NODES * np.arange(trees, dtype=np.int64)
+        self._m = 0
+        self._node_of = np.empty((trees, 64), dtype=np.uint16)  # (T, m)
+        self._target = np.empty(64)  # (m,); NaN: nothing is known of the row, and nothing believed
+        self.count, self.total, self.square = np.zeros((3, trees * MOST_NODES))  # (L,) each
 
-    def fit(self, X: Rows, y: Vector) -> None:
-        """Renew the oldest trees, and count all targets in the leaves of each; shapes (n, d) and (n,)."""
-        n = len(X)
-        due = math.ceil(self._count * min(1.0, (n - self._n) / (RENEWAL * n)))
-        kept = self._trees[due:] if self._trees else []
-        self._trees = kept + [self._grow(X, y) for _ in range(self._count - len(kept))]
-        for tree in self._trees:
-            tree.learn(X, y)
-        self._n = n
+    def renew(self, n: int, q: int) -> None:
+        """Settle which trees the next fit grows anew, on its n observations: the oldest ones."""
+        due = self._T
+        if self._planted:
+            share = (n - self._grown_on) / (RENEWAL * n)
+            affordable = (ROWS_PER_FIT + ROWS_PER_POINT * q) // min(n, MOST_PER_TREE)
+            due = min(self._T, math.ceil(self._T * share), max(1, affordable))
+        for number in range(self._planted, self._planted + due):
+            self._due[number % self._T] = _Planting(n, number)
+        self._planted += due
+        self._grown_on = n
+
+    def fit(self, X: Rows, places: Places, y: Vector) -> None:
+        """Grow the trees that are due, and count all targets in the leaves of each."""
+        for t, planting in self._due.items():
+            self._trees[t] = self._grow(planting, X, places, y)
+            self._node_of[t, : self._m] = self._grown(t).leaves(X[: self._m])
+        self._due = {}
+        self._meet(X)
+        self._target[: self._m] = np.nan
+        self._target[places] = y
+        self._count_anew()
+
+    def forget(self, place: int) -> None:
+        """Forget into which leaves the rows from a place on fell."""
+        self._m = min(self._m, place)
+
+    def expect(self, places: Places) -> Vector:
+        """Return the mean over the trees of the means of the rows' leaves, shape (k,)."""
+        return np.asarray(self.means(self.total)[self._leaves(places)].mean(axis=0))
+
+    def learn(self, X: Rows, places: Places, y: Vector) -> None:
+        """Put the targets into the leaves, in place of what was there of these rows."""
+        leaves, added, total, square = self.change(X, places, y)
+        leaves = leaves.ravel()
+        for table, change in ((self.count, added), (self.total, total), (self.square, square)):
+            table += np.bincount(leaves, np.tile(change, self._T), len(table))
+
+    def change(self, X: Rows, places: Places, y: Vector) -> tuple[Leaves, Vector, Vector, Vector]:
+        """Set the targets of rows, and return what that changes in the tables, which stay as they are.
+
+        Returns the leaves, shape (T, k), and what is to be added there to count, total and square, (k,) each.
+        """
+        self._meet(X)
+        before = self._target[places]
+        new = np.isnan(before)
+        before[new] = 0.0
+        self._target[places] = y
+        return self._leaves(places), new.astype(np.float64), y - before, y * y - before * before
+
+    def adopt(self, leaves: Leaves, place: int, y: float) -> None:
+        """Note the row at ``place``, whose leaves are known already, shape (T,), and its target."""
+        self._make_room(place + 1)
+        self._node_of[:, place] = leaves - self._first_leaf
+        self._target[place] = y
+        self._m = place + 1
 
     def posterior(self, candidates: Rows) -> ForestPosterior:
         """Return the belief about the candidates, shape (c, d)."""
-        return ForestPosterior(self._trees, candidates)
+        leaves = np.stack([self._grown(t).leaves(candidates) for t in range(self._T)])
+        return ForestPosterior(self, leaves + self._first_leaf[:, None])
 
-    def _grow(self, X: Rows, y: Vector) -> _Tree:
-        if len(X) > MOST_PER_TREE:
-            chosen = self._bounded_sample(y)
-            X, y = X[chosen], y[chosen]
-        if self._kind == "forest":
-            chosen = self._rng.integers(len(X), size=len(X))
-            X, y = X[chosen], y[chosen]
-        return _Tree(self._kind, X, y, int(self._rng.integers(2**31)))
+    def means(self, table: Vector) -> Vector:
+        """Return a table's mean in each leaf, shape (L,); 0 where nothing is."""
+        return table / np.maximum(self.count, 1.0)
 
-    def _bounded_sample(self, y: Vector) -> NDArray[np.int64]:
-        half = MOST_PER_TREE // 2
-        order = np.argpartition(y, half)
-        rest = self._rng.choice(order[half:], size=MOST_PER_TREE - half, replace=False)
-        return np.concatenate([order[:half], rest])
+    def _grow(self, planting: _Planting, X: Rows, places: Places, y: Vector) -> Tree:
+        key = (*self._seed.spawn_key, planting.number)
+        rng = np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
+        return Tree(self._kind, X, places[: planting.n], y[: planting.n], rng)
 
+    def _grown(self, t: int) -> Tree:
+        tree = self._trees[t]
+        if tree is None:
+            raise RuntimeError("A forest has no trees before renew() and fit().")
+        return tree
 
-class _Tree:
-    """One grown tree and the statistics of its leaves, indexed by node.
+    def _meet(self, X: Rows) -> None:
+        """Find the leaves of the rows that are new."""
+        m = len(X)
+        if m > self._m:
+            self._make_room(m)
+            for t in range(self._T):
+                self._node_of[t, self._m : m] = self._grown(t).leaves(X[self._m :])
+            self._target[self._m : m] = np.nan
+            self._m = m
 
-    X, y: what gives it its shape, (n, d) and (n,); it holds no targets until it learns some.
-    """
+    def _make_room(self, m: int) -> None:
+        while m > len(self._target):
+            self._node_of = np.concatenate([self._node_of, np.empty_like(self._node_of)], axis=1)
+            self._target = np.concatenate([self._target, np.empty_like(self._target)])
 
-    def __init__(self, kind: Kind, X: Rows, y: Vector, seed: int) -> None:
-        if kind == "forest":
-            grown = DecisionTreeRegressor(max_features=1 / 2, random_state=seed)
-        else:
-            grown = ExtraTreeRegressor(max_features=1.0, random_state=seed)
-        self._tree: Any = grown.fit(np.ascontiguousarray(X), y, check_input=False).tree_
-        self.nodes = int(self._tree.node_count)
-        self._leaf_of = np.empty(0, dtype=np.min_scalar_type(self.nodes))
-        self.count = self.total = self.square = np.zeros(self.nodes)
+    def _leaves(self, places: Places) -> Leaves:
+        return np.asarray(self._node_of[:, places] + self._first_leaf[:, None])
 
-    def leaves(self, X: Rows) -> NDArray[np.int64]:
-        """Return the node that each row falls into, shape (n,)."""
-        return np.asarray(self._tree.apply(np.ascontiguousarray(X)), dtype=np.int64)
-
-    def learn(self, X: Rows, y: Vector) -> None:
-        """Find the leaves of the rows it has not met, and count all targets anew; shapes (n, d) and (n,)."""
-        new = self.leaves(X[len(self._leaf_of) :]).astype(self._leaf_of.dtype)
-        self._leaf_of = np.concatenate([self._leaf_of, new])
-        leaves = self._leaf_of.astype(np.intp)
-        self.count, self.total, self.square = (
-            np.bincount(leaves, weights, self.nodes).astype(np.float64) for weights in (None, y, y * y)
-        )
+    def _count_anew(self) -> None:
+        y = self._target[: self._m]
+        known = ~np.isnan(y)
+        y = np.where(known, y, 0.0)
+        tables = self.count, self.total, self.square
+        weights = known.astype(np.float64), y, y * y
+        for t, first in enumerate(self._first_leaf.tolist()):
+            nodes = self._node_of[t, : self._m].astype(np.intp)
+            for table, weight in zip(tables, weights, strict=True):
+                table[first : first + MOST_NODES] = np.bincount(nodes, weight, MOST_NODES)
 
 
 class ForestPosterior:
-    """Mean and standard deviation of c candidates, kept up while leaves learn."""
+    """Mean and standard deviation of c candidates, kept up while leaves learn.
 
-    def __init__(self, trees: list[_Tree], candidates: Rows) -> None:
-        self._T, self._c = len(trees), len(candidates)
-        sizes = [tree.nodes for tree in trees]
-        offsets = np.cumsum([0, *sizes[:-1]])
-        self._node = np.min_scalar_type(max(sizes))
-        # Node k of tree t has the number offsets[t] + k, so that all trees share one table of leaves.
-        self._leaves = np.stack([tree.leaves(candidates) for tree in trees]) + offsets[:, None]  # (T, c)
-        self._count = np.concatenate([tree.count for tree in trees])  # (L,)
-        self._total = np.concatenate([tree.total for tree in trees])
-        self._square = np.concatenate([tree.square for tree in trees])
-        self._index: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    leaves: those of each candidate, shape (T, c).
+    """
+
+    def __init__(self, forest: ForestSurrogate, leaves: Leaves) -> None:
+        self._forest = forest
+        self._leaves = leaves
+        self._T = len(leaves)
+        self._index: tuple[Leaves, Places] | None = None
         self._sum_up()
 
-    def _sum_up(self) -> None:
-        count = np.maximum(self._count, 1.0)
-        self._first = (self._total / count)[self._leaves].sum(axis=0)
-        self._second = (self._square / count)[self._leaves].sum(axis=0)
+    def belief(self, which: Which = ALL) -> tuple[Vector, Vector]:
+        """Return E_t[m_t] and the root of E_t[m_t^2 + v_t] - mean^2 of some candidates, shape (k,) each."""
+        mean = self._first[which] / self._T
+        return mean, np.sqrt(np.maximum(self._second[which] / self._T - mean * mean, _FLOOR))
 
-    @property
-    def mean(self) -> Vector:
-        """E_t[m_t] of each candidate, shape (c,)."""
-        return np.asarray(self._first / self._T)
+    def take(self, index: int, place: int, y: float) -> Which:
+        """Let a candidate be the row at ``place``, and add its target to its leaves; NaN adds nothing."""
+        leaves = self._leaves[:, index]
+        self._forest.adopt(leaves, place, y)
+        if math.isnan(y):
+            return np.empty(0, dtype=np.int64)
+        return self._change(leaves, 1.0, y, y * y)
 
-    @property
-    def std(self) -> Vector:
-        """The root of E_t[m_t^2 + v_t] - mean^2, shape (c,)."""
-        return np.asarray(np.sqrt(np.maximum(self._second / self._T - self.mean**2, _FLOOR)))
-
-    def condition(self, indices: NDArray[np.int64], values: Vector) -> None:
-        """Add ``values`` to the leaves of the candidates ``indices``, both of shape (k,)."""
-        if len(indices) >= _BULK:
-            hit = self._leaves[:, indices]
-            repeated = np.broadcast_to(values, hit.shape)
-            np.add.at(self._count, hit, 1.0)
-            np.add.at(self._total, hit, repeated)
-            np.add.at(self._square, hit, repeated**2)
+    def learn(self, X: Rows, places: Places, y: Vector) -> Which:
+        """Put the targets into the leaves, and bring the candidates that share one of them up to date."""
+        if len(places) >= _BULK:
+            self._forest.learn(X, places, y)
             self._sum_up()
-        else:
-            for index, value in zip(indices, values, strict=True):
-                self._condition_one(int(index), float(value))
+            return ALL
+        leaves, *changes = self._forest.change(X, places, y)
+        touched = [
+            self._change(leaves[:, i], float(added), float(total), float(square))
+            for i, (added, total, square) in enumerate(zip(*changes, strict=True))
+        ]
+        return np.concatenate(touched) if touched else np.empty(0, dtype=np.int64)
 
-    def _condition_one(self, index: int, value: float) -> None:
-        """Add one value, and correct the candidates that share a leaf with it, no others."""
-        starts, members = self._members()
-        hit = self._leaves[:, index]  # (T,), all different: each belongs to another tree
-        count, total, square = self._count[hit], self._total[hit], self._square[hit]
-        first = (total + value) / (count + 1.0) - total / np.maximum(count, 1.0)
-        second = (square + value * value) / (count + 1.0) - square / np.maximum(count, 1.0)
-        self._count[hit], self._total[hit], self._square[hit] = (
-            count + 1.0,
-            total + value,
-            square + value * value,
-        )
-        lengths = starts[hit + 1] - starts[hit]
-        ends = np.cumsum(lengths)
-        places = np.arange(ends[-1]) + np.repeat(starts[hit] - ends + lengths, lengths)
-        touched = members[places]
-        self._first += np.bincount(touched, np.repeat(first, lengths), minlength=self._c)
-        self._second += np.bincount(touched, np.repeat(second, lengths), minlength=self._c)
+    def _sum_up(self) -> None:
+        self._first = self._forest.means(self._forest.total)[self._leaves].sum(axis=0)
+        self._second = self._forest.means(self._forest.square)[self._leaves].sum(axis=0)
 
-    def _members(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the index from leaf l to its candidates: members[starts[l]:starts[l + 1]]."""
+    def _change(self, leaves: Leaves, added: float, total: float, square: float) -> Places:
+        """Add to one leaf of each tree, and correct the candidates in them; returns those."""
+        tables = self._forest
+        count = tables.count[leaves]
+        count_now = count + added
+        total_before, square_before = tables.total[leaves], tables.square[leaves]
+        total_now, square_now = total_before + total, square_before + square
+        tables.count[leaves], tables.total[leaves], tables.square[leaves] = count_now, total_now, square_now
+        count = np.maximum(count, 1.0)
+        first = total_now / count_now - total_before / count
+        second = square_now / count_now - square_before / count
+        touched, lengths = self._members(leaves)
+        c = len(self._first)
+        self._first += np.bincount(touched, np.repeat(first, lengths), c)
+        self._second += np.bincount(touched, np.repeat(second, lengths), c)
+        # Each once: neighbours share many leaves.
+        changed = np.zeros(c, dtype=np.bool_)
+        changed[touched] = True
+        return np.flatnonzero(changed)
+
+    def _members(self, leaves: Leaves) -> tuple[Places, Places]:
+        """Return the candidates in these leaves, one leaf after the other, and how many each has."""
         if self._index is None:
-            lengths = np.bincount(self._leaves.ravel(), minlength=len(self._count))
-            starts = np.concatenate([[0], np.cumsum(lengths)])
-            # Leaves of tree t precede those of tree t + 1, so sorting within each tree sorts them all.
-            within = (self._leaves - self._leaves.min(axis=1, keepdims=True)).astype(self._node)
-            members = np.argsort(within, axis=1, kind="stable").ravel()
-            self._index = starts, members
-        return self._index
+            self._index = self._make_index()
+        starts, members = self._index
+        begins = starts[leaves]
+        lengths = starts[leaves + 1] - begins
+        ends = np.cumsum(lengths)
+        return members[np.arange(ends[-1]) + np.repeat(begins - ends + lengths, lengths)], lengths
+
+    def _make_index(self) -> tuple[Leaves, Places]:
+        """Return the index from leaf l to its candidates: members[starts[l]:starts[l + 1]]."""
+        lengths = np.bincount(self._leaves.ravel(), minlength=self._T * MOST_NODES)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        # Leaves of tree t precede those of tree t + 1, so sorting within each tree sorts them all.
+        nodes = (self._leaves % MOST_NODES).astype(np.uint16)
+        return starts, np.argsort(nodes, axis=1, kind="stable").ravel()

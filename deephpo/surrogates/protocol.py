@@ -1,6 +1,10 @@
 """What every surrogate is to the searches.
 
-Letters: ``n`` observations, ``d`` dimensions, ``c`` candidates.
+A surrogate knows configurations by their *places* in a table of rows to which rows are only ever appended:
+the observations, whose targets were told, and the pending trials, of which something is believed meanwhile.
+Both are targets to it; a lie becomes the truth by another :meth:`Posterior.learn`.
+
+Letters: ``m`` rows, ``n`` observations, ``d`` dimensions, ``c`` candidates, ``k`` of whatever it is about.
 """
 
 from __future__ import annotations
@@ -12,31 +16,59 @@ from numpy.typing import NDArray
 
 from deephpo.space.arrays import Rows, Vector
 
+Places = NDArray[np.int64]
+"""Numbers of rows or of candidates, shape (k,)."""
+
+Which = Places | slice
+"""Some of the candidates, or all of them."""
+
+ALL = slice(None)
+
 
 class Posterior(Protocol):
-    """What a surrogate believes of a fixed set of candidates, and how it takes news of some of them."""
+    """What a surrogate believes of a fixed set of candidates, kept up to date while it learns."""
 
-    @property
-    def mean(self) -> Vector:
-        """The expected target of each candidate, shape (c,)."""
+    def belief(self, which: Which = ALL) -> tuple[Vector, Vector]:
+        """Return the mean and the standard deviation of the targets of some candidates, shape (k,) each."""
 
-    @property
-    def std(self) -> Vector:
-        """The standard deviation of each candidate's target, shape (c,)."""
+    def take(self, index: int, place: int, y: float) -> Which:
+        """Let a candidate be the row at ``place``, of which ``y`` is believed; NaN if nothing is.
 
-    def condition(self, indices: NDArray[np.int64], values: Vector) -> None:
-        """Take ``values`` as the targets of the candidates ``indices``, both of shape (k,); no refit."""
+        Returns the candidates whose belief has changed.
+        """
+
+    def learn(self, X: Rows, places: Places, y: Vector) -> Which:
+        """Take ``y`` as the targets of the rows ``X[places]``, in place of what was believed of them.
+
+        Returns the candidates whose belief has changed.
+        """
 
 
 class Surrogate(Protocol):
     """A model of the target over encoded configurations; lower targets are better."""
 
-    def fit(self, X: Rows, y: Vector) -> None:
-        """Learn from all n observations.
+    def renew(self, n: int, q: int) -> None:
+        """Settle what the next fit, on n observations and for q points, is to do anew.
 
-        X, y: shapes (n, d) and (n,).  Between calls rows are only ever appended to X, so that what was
-        learnt of the earlier ones may be kept; their targets in y may all have changed, as ranks do.
+        It looks at no data: so calling it for all fits of a search, and :meth:`fit` for the last one alone,
+        gives the model that the search had.
         """
 
+    def fit(self, X: Rows, places: Places, y: Vector) -> None:
+        """Learn the observations ``X[places]`` and forget all else that was believed.
+
+        X: all rows, shape (m, d).  places, y: the observations in the order in which they were told, and
+        their targets, shape (n,) both; all targets may have changed since the last time, as ranks do.
+        """
+
+    def forget(self, place: int) -> None:
+        """Forget the rows from a place on: others stand there by the next fit."""
+
+    def expect(self, places: Places) -> Vector:
+        """Return the mean of what is believed where the rows at ``places`` are, shape (k,)."""
+
+    def learn(self, X: Rows, places: Places, y: Vector) -> None:
+        """Take ``y`` as the targets of the rows ``X[places]``, in place of what was believed of them."""
+
     def posterior(self, candidates: Rows) -> Posterior:
-        """Return the belief about the candidates, shape (c, d)."""
+        """Return the belief about the candidates, shape (c, d); it takes the surrogate's learning over."""

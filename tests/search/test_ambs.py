@@ -138,7 +138,7 @@ def test_a_new_model_is_told_the_lies_of_all_that_is_pending():
 def test_candidates_are_renewed_before_the_good_ones_are_used_up():
     search = after_the_design(told=60, lie="naive")
     losses = [bowl(search.ask()[0].config) for _ in range(1000)]
-    assert statistics.median(losses[-200:]) < 0.01
+    assert statistics.median(losses[-200:]) < 0.02
 
 
 def test_more_points_can_be_asked_than_one_set_of_candidates_bears():

@@ -21,19 +21,28 @@ def history():
 def test_observations_stand_in_the_order_in_which_they_were_told(history):
     history.told(2, 5.0)
     history.told(0, math.inf)
-    assert (history.rows == rows([0.3, 0.3], [0.1, 0.1])).all()
+    assert (history.rows[history.told_places] == rows([0.3, 0.3], [0.1, 0.1])).all()
     assert history.values.tolist() == [5.0, math.inf]
-    assert (history.n, history.succeeded) == (2, 1)
+    assert (history.n, history.succeeded, history.best) == (2, 1, 5.0)
+
+
+def test_a_place_is_kept_when_the_trial_is_told(history):
+    history.told(1, 5.0)
+    history.asked(3, rows([0.4, 0.4])[0])
+    assert (history.rows == rows([0.1, 0.1], [0.2, 0.2], [0.3, 0.3], [0.4, 0.4])).all()
+    assert history.told_places.tolist() == [1]
+    assert history.pending_places.tolist() == [0, 2, 3]
 
 
 def test_a_told_trial_is_no_longer_pending_but_stays_tried(history):
     history.told(1, 5.0)
-    assert (history.pending_rows == rows([0.1, 0.1], [0.3, 0.3])).all()
+    assert (history.rows[history.pending_places] == rows([0.1, 0.1], [0.3, 0.3])).all()
     assert len(history.tried) == 3
 
 
 def test_no_pending_trials_are_a_table_without_rows():
-    assert History(3).pending_rows.shape == (0, 3)
+    history = History(3)
+    assert history.rows[history.pending_places].shape == (0, 3)
 
 
 def test_new_rows_are_those_never_asked_each_once_in_their_order(history):

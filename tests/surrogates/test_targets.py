@@ -4,7 +4,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from deephpo.surrogates.targets import normal_scores
+from deephpo.surrogates.targets import Ranking, normal_scores
 
 
 def test_scores_are_normal_quantiles_of_the_ranks():
@@ -32,3 +32,29 @@ def test_values_that_tell_nothing_apart_score_zero(values):
 def test_the_scale_of_the_values_does_not_matter():
     values = np.random.default_rng(0).normal(size=50)
     assert (normal_scores(values) == normal_scores(np.exp(5 * values) - 3)).all()
+
+
+class TestRanking:
+    def test_the_given_values_have_their_own_normal_scores(self):
+        values = np.random.default_rng(0).integers(20, size=50).astype(float)
+        assert (Ranking(values).scores(values[7:9]) == normal_scores(values)[7:9]).all()
+
+    def test_another_value_lies_between_its_neighbours(self):
+        ranking = Ranking(np.array([1.0, 2.0, 3.0, 4.0]))
+        assert ranking.scores(np.array([2.7])) == pytest.approx(0.0)
+        low, between, high = ranking.scores(np.array([1.0, 1.5, 2.0]))
+        assert low < between < high
+
+    def test_a_new_best_and_a_new_worst_are_beyond_all_but_not_far(self):
+        values = np.arange(100.0)
+        ranking = Ranking(values)
+        lowest, *_, highest = ranking.scores(values)
+        best, worst, failed = ranking.scores(np.array([-1e9, 1e9, math.inf]))
+        assert lowest - 0.5 < best < lowest
+        assert highest < worst == failed < highest + 0.5
+
+    def test_scores_move_little_while_the_values_grow_by_a_64th(self):
+        values = np.random.default_rng(1).lognormal(size=6500)
+        then, now = Ranking(values[:6400]), Ranking(values)
+        assert np.abs(then.scores(values) - now.scores(values)).max() < 0.35
+        assert np.median(np.abs(then.scores(values) - now.scores(values))) < 0.01
