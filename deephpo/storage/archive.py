@@ -17,6 +17,7 @@ at its end; the attribute ``name`` of such a dataset has it as it was.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from deephpo.trial import printable
 
 _UNITS = {"started_s": "seconds since the search began", "ended_s": "seconds since the search began"}
 _REAL, _WHOLE, _TEXT = "float64", "int64", "text"
+_BLOCK = 10_000
+"""So many numbers or texts are written at once, a few milliseconds during which no other thread runs."""
 
 
 def write_archive(declaration: Declaration, trials: Sequence[TrialEntry], version: str, path: Path) -> None:
@@ -37,12 +40,11 @@ def write_archive(declaration: Declaration, trials: Sequence[TrialEntry], versio
     import h5py
 
     # HDF5 fills the file in memory: on a full disk it would crash the process at its end, not only fail.
-    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+    content = BytesIO()
+    with h5py.File(content, "w") as file:
         _fill(file, declaration, trials, version)
-        file.flush()
-        content = file.id.get_file_image()
     with replacing(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(content.getbuffer())
 
 
 def _fill(file: Any, declaration: Declaration, trials: Sequence[TrialEntry], version: str) -> None:
@@ -115,14 +117,15 @@ def _write_curves(group: Any, trials: Sequence[TrialEntry], metrics: Sequence[st
 
 def _write(group: Any, name: str, data: Sequence[Any], stored: str = _REAL) -> Any:
     """Write one dataset under the name, or one that is free."""
-    free = _free_name(group, name)
-    if stored == _TEXT:
-        import h5py
+    import h5py
+    import numpy as np
 
-        texts = [printable(str(value)) for value in data]
-        dataset = group.create_dataset(free, data=texts, dtype=h5py.string_dtype())
-    else:
-        dataset = group.create_dataset(free, data=data, dtype=stored)
+    free = _free_name(group, name)
+    dataset = group.create_dataset(free, len(data), h5py.string_dtype() if stored == _TEXT else stored)
+    for start in range(0, len(data), _BLOCK):
+        block = data[start : start + _BLOCK]
+        texts = [printable(str(value)) for value in block] if stored == _TEXT else None
+        dataset[start : start + _BLOCK] = texts or np.asarray(block, stored)
     if free != name:
         dataset.attrs["name"] = printable(name)
     return dataset

@@ -3,6 +3,7 @@ import logging
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import h5py
 import pytest
@@ -173,17 +174,25 @@ def test_the_loop_is_not_held_up_however_many_trials_there_are(directory, declar
     for k in range(len(trials)):
         state.apply(Started(0.0, k, 1))
         state.apply(Ended(1.0, 1, Outcome(k, TrialState.COMPLETED, k / 7, {"loss": k / 7})))
-    publisher, gaps = Publisher(directory), []
-    last = time.perf_counter()
+    # Another process may take the core for once, not every time.
+    longest_s = min(hold_up_s(Publisher(directory), state) for _ in range(3))
+    figure(f"longest hold-up of the loop while 100,000 trials are written: {1000 * longest_s:.0f} ms")
+    assert longest_s <= 0.05
+    assert len(rows(directory)) == len(trials)
+    with h5py.File(directory.archive) as file:
+        assert file["trials/id"][()].tolist() == list(range(len(trials)))
+        assert file["metrics/loss"][()].tolist() == [k / 7 for k in range(len(trials))]
+        assert set(file["trials/state"].asstr()[()]) == {"completed"}
+
+
+def hold_up_s(publisher, state):
+    """Return the longest time between two turns of a loop that sleeps 1 ms while the results are written."""
+    times = [time.perf_counter()]
     publisher.refresh(state)
     while publisher._thread.is_alive():
+        times.append(time.perf_counter())
         time.sleep(0.001)
-        last, before = time.perf_counter(), last
-        gaps.append(last - before)
-    figure(f"longest hold-up of the loop while 100,000 trials are written: {1000 * max(gaps):.0f} ms")
-    assert len(rows(directory)) == len(trials)
-    # Another process may have taken the core for once.
-    assert sorted(gaps)[-3] <= 0.05
+    return max(later - earlier for earlier, later in pairwise(times))
 
 
 def test_on_a_full_disk_nothing_is_written_and_nothing_else_happens(directory, run_records, tmp_path):
