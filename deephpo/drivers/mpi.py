@@ -4,6 +4,9 @@ No rank ever waits in MPI: each looks for messages and sleeps (a blocked receive
 MPI that was measured), and sends without waiting.  There is no collective between start-up and the end.
 mpi4py is imported here and nowhere else.
 
+The master may have tens of thousands of workers, so nothing that it does for one message, or at one look, is
+work for each of them.
+
 Under ``mpirun --with-ft ulfm`` (Open MPI 5) a killed rank is an event among others.  MPI_Finalize may hang
 after that, so there every rank leaves with ``os._exit`` as soon as all goodbyes are said.
 """
@@ -11,10 +14,12 @@ after that, so there every rank leaves with ``os._exit`` as soon as all goodbyes
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from multiprocessing.connection import wait
 from types import FrameType
@@ -23,7 +28,7 @@ from typing import Any
 from deephpo.drivers.keeper import Keeper
 from deephpo.drivers.launch import launch_of
 from deephpo.engine.events import Event, Start, WorkerAlive, WorkerGone, WorkerReady
-from deephpo.engine.loop import PATIENCE_S, longer
+from deephpo.engine.patience import PATIENCE_S, longer
 from deephpo.errors import LaunchError, MissingPackageError, how_to_install
 from deephpo.worker.limits import GRACE_S
 from deephpo.worker.workplace import Workplace
@@ -39,6 +44,8 @@ BUSY_PATIENCE_S = 0.1
 """A worker whose trial runs is woken by what its child says; the master rarely has news for it."""
 
 _MOST_AT_ONCE = 1000
+_MOST_UNDERWAY = 64
+"""After so many that are still under way, no more of what was sent is looked at until the next look."""
 
 
 class Tag(IntEnum):
@@ -60,7 +67,9 @@ class World:
         self._mpi = mpi
         self._comm = mpi.COMM_WORLD
         self._comm.Set_errhandler(mpi.ERRORS_RETURN)
-        self._sent: list[Any] = []
+        self._status = mpi.Status()
+        self._sent: deque[Any] = deque()
+        """What may still be under way, each with the memory that it is read from."""
         self.rank: int = self._comm.rank
         self.size: int = self._comm.size
         self.survives = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112  (it is written so)
@@ -68,43 +77,56 @@ class World:
         self._sent_home: set[int] = set()
         self.failed: set[int] = set()
         """The ranks that died, as far as MPI told us."""
+        self._unmourned: list[int] = []
         self.cores = self._owned_cores()
         """How many cores this rank's trials own: a core that k workers may use counts 1/k for each."""
 
     def receive(self, most: int = _MOST_AT_ONCE) -> Iterator[tuple[int, Tag, Any]]:
         """Yield the messages that are there: source, tag, content."""
-        status = self._mpi.Status()
+        self._let_go()
         for _ in range(most):
             try:
-                if not self._comm.iprobe(self._mpi.ANY_SOURCE, self._mpi.ANY_TAG, status):
+                if not self._comm.Iprobe(self._mpi.ANY_SOURCE, self._mpi.ANY_TAG, self._status):
                     return
-                source, tag = status.Get_source(), status.Get_tag()
-                content = self._comm.recv(source=source, tag=tag)
+                source, tag = self._status.Get_source(), self._status.Get_tag()
+                letter = bytearray(self._status.Get_count(self._mpi.BYTE))
+                # Its size is known, so that MPI need not be asked a second time, as its own recv() does.
+                self._comm.Recv([letter, self._mpi.BYTE], source, tag)
             except self._mpi.Exception as error:
                 self._note_failure(error)
                 continue
-            yield source, Tag(tag), content
+            yield source, Tag(tag), pickle.loads(letter)
 
     def send(self, rank: int, tag: Tag, content: Any = None) -> None:
         """Send without waiting."""
-        try:
-            # Kept until it is through: a send that is given up may never arrive.
-            self._sent.append(self._comm.isend(content, dest=rank, tag=tag))
-        except self._mpi.Exception as error:
-            self._note_failure(error)
-        self._sent = [request for request in self._sent if not self._is_through(request)]
+        self.send_all([rank], tag, content)
+
+    def send_all(self, ranks: Iterable[int], tag: Tag, content: Any = None) -> None:
+        """Send the same to many without waiting; it is pickled once, and read by all from the same memory."""
+        letter = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+        for rank in ranks:
+            try:
+                # Kept until it is through: a send that is given up may never arrive.
+                self._sent.append(self._comm.Isend([letter, self._mpi.BYTE], rank, tag))
+            except self._mpi.Exception as error:
+                self._note_failure(error)
 
     def send_home(self, worker: int) -> None:
         """Tell a worker to end; once, since nobody would receive it a second time."""
-        if worker not in self._sent_home | self.failed:
+        if worker not in self._sent_home and worker not in self.failed:
             self._sent_home.add(worker)
             self.send(worker, Tag.SHUT_DOWN)
 
     def flush(self, deadline_s: float) -> None:
         """Wait until everything that was sent is through, at most until this time of the monotonic clock."""
         while self._sent and time.monotonic() < deadline_s:
-            self._sent = [request for request in self._sent if not self._is_through(request)]
+            self._let_go()
             time.sleep(PATIENCE_S[0])
+
+    def newly_failed(self) -> list[int]:
+        """Return the ranks of which this was not told before that they died."""
+        ranks, self._unmourned = self._unmourned, []
+        return ranks
 
     def leave(self, exit_code: int, everybody_left: bool = True) -> int:
         """End MPI; returns the exit code where this process may end as any other."""
@@ -117,6 +139,21 @@ class World:
             os._exit(exit_code)
         self._mpi.Finalize()
         return exit_code
+
+    def _let_go(self) -> None:
+        """Let go of what is through.
+
+        Once a look, not once a send: at the start, when something is under way to every worker, that would
+        be work for all workers squared.
+        """
+        underway = 0
+        for _ in range(len(self._sent)):
+            request = self._sent.popleft()
+            if not self._is_through(request):
+                self._sent.append(request)
+                underway += 1
+                if underway == _MOST_UNDERWAY:
+                    return
 
     def _is_through(self, request: Any) -> bool:
         try:
@@ -133,7 +170,8 @@ class World:
         self._comm.Ack_failed(self.size)
         dead = self._comm.Get_failed()
         ranks = dead.Translate_ranks(list(range(dead.size)), self._comm.group)
-        self.failed |= set(ranks)
+        self._unmourned += sorted(set(ranks) - self.failed)
+        self.failed.update(ranks)
 
     def _owned_cores(self) -> float:
         """Return how many cores this rank owns; a collective over the ranks of one node."""
@@ -198,10 +236,8 @@ class MpiDriver:
         self._world = world
         self._workplace = workplace
         self._began = time.monotonic()
-        self._mourned: set[int] = set()
         self._hosts: dict[int, str] = {}
-        for worker in range(1, world.size):
-            world.send(worker, Tag.WORKPLACE, workplace)
+        world.send_all(range(1, world.size), Tag.WORKPLACE, workplace)
 
     def now(self) -> float:
         """Return the seconds since this driver began."""
@@ -234,9 +270,7 @@ class MpiDriver:
             event for _, tag, content in self._world.receive() if tag is Tag.EVENTS for event in content
         ]
         self._hosts |= {event.worker: event.host for event in events if isinstance(event, WorkerReady)}
-        newly_dead = self._world.failed - self._mourned
-        self._mourned |= newly_dead
-        return events + [WorkerGone(rank, self._obituary(rank)) for rank in sorted(newly_dead)]
+        return events + [WorkerGone(rank, self._obituary(rank)) for rank in self._world.newly_failed()]
 
     def _obituary(self, rank: int) -> str:
         where = f"on {self._hosts[rank]}" if rank in self._hosts else "before it was ready"
@@ -245,12 +279,14 @@ class MpiDriver:
 
 def dismiss(world: World) -> bool:
     """Send everybody home who still is here, and wait for the goodbyes; returns whether all said it."""
-    workers = set(range(1, world.size))
-    for worker in workers:
+    waiting = set(range(1, world.size))
+    for worker in waiting:
         world.send_home(worker)
     deadline_s = time.monotonic() + FAREWELL_S
-    while (waiting := workers - world.failed) and time.monotonic() < deadline_s:
-        workers -= {source for source, tag, _ in world.receive() if tag is Tag.GOODBYE}
+    waiting -= world.failed
+    while waiting and time.monotonic() < deadline_s:
+        waiting.difference_update(source for source, tag, _ in world.receive() if tag is Tag.GOODBYE)
+        waiting.difference_update(world.newly_failed())
         time.sleep(PATIENCE_S[0])
     world.flush(deadline_s)
     return not waiting
