@@ -1,4 +1,4 @@
-"""Running a search over real MPI ranks on this machine, for the benchmarks."""
+"""Running programs and searches over real MPI ranks on this machine, for the benchmarks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
 }
+_HERE = Path(sys.executable).parent
 
 
 def search_over_mpi(workers: int, problem: str | Path, directory: Path, *options: str) -> RunDirectory:
@@ -21,13 +22,15 @@ def search_over_mpi(workers: int, problem: str | Path, directory: Path, *options
 
     Returns the run directory; raises CalledProcessError if the search did not end as asked.
     """
-    here = Path(sys.executable).parent
-    launch = [here / "mpirun", "--with-ft", "ulfm", "-n", workers + 1]
-    command = [*launch, here / "deephpo", "search", problem, *options, "--run-dir", directory]
-    subprocess.run(
-        [str(part) for part in command],
-        check=True,
-        env=os.environ | _ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-    )
+    run_over_mpi(workers + 1, _HERE / "deephpo", "search", problem, *options, "--run-dir", directory)
     return RunDirectory(directory)
+
+
+def run_over_mpi(ranks: int, *words: str | Path) -> str:
+    """Run a program on so many ranks, and return what it printed; raises CalledProcessError if it failed."""
+    command = [_HERE / "mpirun", "--with-ft", "ulfm", "-n", ranks, *words]
+    environment = os.environ | _ENVIRONMENT
+    ended = subprocess.run(
+        [str(word) for word in command], check=True, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    return ended.stdout
