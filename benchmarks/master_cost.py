@@ -215,14 +215,16 @@ def main() -> None:
     print(f"distinct suggestions per CPU second, median of {seeds}")
     if options.peers:
         versions = [f"{package} {version(package, options.cache)}" for package in REQUIREMENTS]
-        print(f"peers: {', '.join(versions)}; at most {options.limit_s:.0f} CPU seconds for a measurement")
+        limits = f"at most {options.limit_s:.0f} CPU seconds a measurement, {options.peer_seeds} seed(s)"
+        print(f"peers: {', '.join(versions)}; {limits}")
     own_figures("flat", TOLD[0], 1)  # imports and first touches
     figures: list[Figure] = []
     for space in SPACES:
         for n in told:
             figures += own_figures(space, n, seeds)
         if options.peers:
-            figures += peer_figures(space, options.cache, told, seeds, options.limit_s)
+            peer_seeds = min(seeds, options.peer_seeds)
+            figures += peer_figures(space, options.cache, told, peer_seeds, options.limit_s)
     print_table(figures)
     if not options.quick:
         _print_memory()
@@ -250,6 +252,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="1,000 told and two seeds only")
     parser.add_argument("--peers", action="store_true", help="measure DeepHyper and Optuna too")
     parser.add_argument("--limit-s", type=float, default=120.0, help="CPU seconds for a peer's measurement")
+    parser.add_argument("--peer-seeds", type=int, default=SEEDS, help="seeds for each peer, at the most")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where the peers are installed")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, help="a PNG file; needs matplotlib")
