@@ -7,21 +7,9 @@ from typing import Protocol
 
 from deephpo.engine.coordinator import Coordinator
 from deephpo.engine.events import Action, Ask, Event, ShutDown, Start, StopRequested, Tell, Write
+from deephpo.engine.patience import PATIENCE_S, longer
 from deephpo.engine.suggester import Suggester
 from deephpo.storage.records import Record
-
-PATIENCE_S = (0.001, 0.05)
-"""How long to wait for events: the first right after one, the second at most.  What costs is to wake up,
-about 0.15 ms of a core on a busy machine."""
-
-
-def longer(patience_s: float) -> float:
-    """Return how long to wait after a wait in which nothing happened.
-
-    It grows to a twentieth of the silence so far: an event is noticed late by 5 % of the time that it took
-    to come, at most, and who waits for long wakes up 20 times a second.
-    """
-    return min(PATIENCE_S[1], patience_s * 1.05)
 
 
 class Driver(Protocol):

@@ -1,10 +1,13 @@
+import itertools
+
 import pytest
 
 from deephpo import Float, Space, create_search
 from deephpo.engine.coordinator import Coordinator, Terms
 from deephpo.engine.deadline import Deadline
 from deephpo.engine.events import TrialEnded, TrialReported, WorkerGone, WorkerReady
-from deephpo.engine.loop import PATIENCE_S, SearchLoop
+from deephpo.engine.loop import SearchLoop
+from deephpo.engine.patience import PATIENCE_S
 from deephpo.engine.suggester import InlineSuggester, ThreadedSuggester
 from deephpo.storage.journal import JournalFullError
 from deephpo.storage.records import Ended, Finished, Started
@@ -112,6 +115,25 @@ def test_a_search_with_one_worker_knows_each_result_before_its_next_question():
     search = Listening()
     loop_of(TinyDriver(Log()), Terms(trials=3), search).run()
     assert search.said == ["ask 1", "tell 0", "ask 1", "tell 1", "ask 1", "tell 2"]
+
+
+def test_what_ends_in_one_turn_is_told_before_one_question_and_workers_do_not_wait_for_either():
+    said = []
+
+    class Listening(InlineSuggester):
+        def submit(self, action):
+            said.append(type(action).__name__)
+            super().submit(action)
+
+    class Sending(TinyDriver):
+        def start(self, start):
+            said.append("Start")
+            super().start(start)
+
+    loop_of(Sending(Log(), workers=32), Terms(trials=200), suggester=Listening).run()
+    # All are started, and all their results come in one turn, when 2 suggestions have been kept ahead.
+    rounds = [(word, len(list(same))) for word, same in itertools.groupby(said)]
+    assert rounds[:4] == [("Ask", 1), ("Start", 32 + 2), ("Tell", 32), ("Ask", 1)]
 
 
 def test_a_wish_to_stop_ends_the_search_and_what_runs_is_preempted():
