@@ -49,6 +49,17 @@ def mpirun(command) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
+def mpirun_python(command) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs a Python program on so many ranks, to the end."""
+
+    def run(ranks: int, program: str, timeout: float = 60):
+        words = (BIN / "mpirun", *FAULT_TOLERANT, "-n", ranks, sys.executable, program)
+        return command(*words, timeout=timeout, env=ENVIRONMENT)
+
+    return run
+
+
+@pytest.fixture
 def mpi_job() -> Callable[..., Iterator[subprocess.Popen[str]]]:
     """Return a context manager that starts ``deephpo`` on so many ranks; nothing of it outlives the block."""
 
