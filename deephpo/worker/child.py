@@ -11,8 +11,10 @@ import json
 import os
 import signal
 import sys
+from collections import deque
 from multiprocessing.connection import Connection
-from threading import Lock
+from threading import RLock
+from typing import Any
 
 from deephpo.errors import UserError
 from deephpo.worker.evaluation import evaluate
@@ -27,13 +29,7 @@ def main(descriptor: int, target: str) -> None:
     _die_with_parent()
     line, pid = Connection(descriptor), os.getpid()
     os.set_inheritable(descriptor, False)
-    lock = Lock()
-
-    def send(message: FromChild) -> None:
-        # The user may report from several threads.
-        with lock:
-            line.send(message)
-
+    send = _Speaker(line).send
     try:
         problem = load_problem(target)
     except UserError as error:
@@ -54,6 +50,29 @@ def main(descriptor: int, target: str) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         send(outcome)
+
+
+class _Speaker:
+    """Sends whole messages, one after the other; the user may report from threads and from signal handlers."""
+
+    def __init__(self, line: Connection[Any, Any]) -> None:
+        self._line = line
+        self._lock = RLock()
+        self._waiting: deque[FromChild] = deque()
+        self._speaking = False
+
+    def send(self, message: FromChild) -> None:
+        """Send a message; in a handler whose signal came in the middle of another one, right after that."""
+        with self._lock:
+            self._waiting.append(message)
+            if self._speaking:
+                return
+            self._speaking = True
+            try:
+                while self._waiting:
+                    self._line.send(self._waiting.popleft())
+            finally:
+                self._speaking = False
 
 
 def _die_with_parent() -> None:

@@ -107,6 +107,18 @@ def threads(ctx):
         thread.join()
     return 0.5
 
+def interrupted(ctx):
+    handled = []
+    def report(number, frame):
+        handled.append(number)
+        ctx.report(len(handled), handler=1.0)
+    signal.signal(signal.SIGALRM, report)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    for step in range(5000):
+        ctx.report(step, main=1.0)
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    return {"loss": 0.5, "handled": len(handled)}
+
 def wide(ctx):
     ctx.report(1, **{f"metric {k}": k / 7 for k in range(10_000)})
     return {"loss": 0.5} | {f"metric {k}": k / 7 for k in range(10_000)}
@@ -296,6 +308,14 @@ def test_several_threads_may_report_at_once(start):
     told = [(m.metrics["thread"], m.step) for m in reports if "thread" in m.metrics]
     assert len(told) == len(set(told)) == 8 * 200
     assert all(m.metrics["text"] == m.step for m in reports if "thread" in m.metrics)
+
+
+def test_a_signal_handler_may_report_in_the_middle_of_a_report(start):
+    process = start()
+    begin(process, "interrupted")
+    *reports, outcome = (m for m in messages_until(process, Outcome) if not isinstance(m, Loaded))
+    for who, count in (("main", 5000), ("handler", outcome.metrics["handled"])):
+        assert sum(who in report.metrics for report in reports) == count > 10
 
 
 def test_ten_thousand_metrics_and_fifty_megabytes_of_output_are_no_trouble(start, tmp_path):
