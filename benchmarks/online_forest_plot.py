@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from known_problems import KnownProblem
 
 
 class Run(Protocol):
@@ -31,24 +32,25 @@ class Run(Protocol):
 
 _INK = "#1b2a41"
 _COLOURS = (_INK, "#c8553d", "#8d99a6")
-_LEAST = 1e-4
 
 
-def draw(runs: Sequence[Run], methods: Sequence[str], titles: Mapping[str, str], path: Path) -> None:
+def draw(
+    runs: Sequence[Run], methods: Sequence[str], problems: Mapping[str, KnownProblem], path: Path
+) -> None:
     """Write the picture as PNG: a row for each problem, a column for each number of workers."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    problems = list(dict.fromkeys(r.problem for r in runs))
+    names = list(dict.fromkeys(r.problem for r in runs))
     workers = sorted({r.workers for r in runs})
-    canvas = Figure(figsize=(1.5 + 4.5 * len(workers), 0.6 + 3.1 * len(problems)), layout="constrained")
+    canvas = Figure(figsize=(1.5 + 4.5 * len(workers), 0.6 + 3.1 * len(names)), layout="constrained")
     FigureCanvasAgg(canvas)
-    panels = canvas.subplots(len(problems), len(workers), sharey="row", squeeze=False)
-    for row, problem in zip(panels, problems, strict=True):
+    panels = canvas.subplots(len(names), len(workers), sharey="row", squeeze=False)
+    for row, name in zip(panels, names, strict=True):
         for axes, W in zip(row, workers, strict=True):
-            shown = [r for r in runs if (r.problem, r.workers) == (problem, W)]
-            _draw_panel(axes, shown, methods)
-            axes.set_title(f"{titles[problem]}, {W} workers", loc="left", color=_INK, fontsize=10)
+            shown = [r for r in runs if (r.problem, r.workers) == (name, W)]
+            _draw_panel(axes, shown, methods, problems[name].least)
+            axes.set_title(f"{problems[name].name}, {W} workers", loc="left", color=_INK, fontsize=10)
         row[0].set_ylabel("regret of the best so far", color=_INK)
     for axes in panels[-1]:
         axes.set_xlabel("results", color=_INK)
@@ -57,9 +59,9 @@ def draw(runs: Sequence[Run], methods: Sequence[str], titles: Mapping[str, str],
     canvas.savefig(path, dpi=140, format="png")
 
 
-def _draw_panel(axes: Any, runs: Sequence[Run], methods: Sequence[str]) -> None:
+def _draw_panel(axes: Any, runs: Sequence[Run], methods: Sequence[str], least: float) -> None:
     for method, colour in zip(methods, _COLOURS, strict=True):
-        curves = [np.maximum(r.regret, _LEAST) for r in runs if r.method == method]
+        curves = [np.maximum(r.regret, least) for r in runs if r.method == method]
         if curves:
             low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
             results = np.arange(1, len(middle) + 1)
