@@ -25,7 +25,7 @@ import numpy as np
 
 from deephpo.acquisition import KAPPA
 from deephpo.search.designs import SobolSearch
-from deephpo.search.generation import PER_PICK, Generation
+from deephpo.search.generation import Generation
 from deephpo.search.history import History
 from deephpo.search.untried import Untried
 from deephpo.space.arrays import Rows, Vector, key
@@ -38,7 +38,7 @@ Lie = Literal["believer", "min", "mean", "max", "naive"]
 INITIAL = 10
 """So many trials must have succeeded before the model is asked."""
 CANDIDATES = 2000
-"""How many candidates are scored at once, at the least."""
+"""How many candidates there are in a generation; a larger one would be dearer to pick from."""
 PARENTS = 20
 """Half of the candidates are neighbours of the best eighth of the observations, of at most so many."""
 FRAME_DIGITS = 7
@@ -172,7 +172,7 @@ class AsynchronousModelBasedSearch:
         fresh = False
         while len(rows) < q:
             if self._generation is None or self._generation.worn_out:
-                self._generation, fresh = self._new_generation(q - len(rows), len(rows), history), True
+                self._generation, fresh = self._new_generation(len(rows), history), True
             index = self._generation.pick(history.tried, taken)
             if index is None and fresh:
                 break
@@ -189,16 +189,17 @@ class AsynchronousModelBasedSearch:
             return self._generation.mean(index)
         return self._constant
 
-    def _new_generation(self, q: int, picked: int, history: History) -> Generation:
-        candidates = self._candidates(max(CANDIDATES, PER_PICK * q), history, self._rng(history.m + picked))
+    def _new_generation(self, picked: int, history: History) -> Generation:
+        candidates = self._candidates(history, self._rng(history.m + picked))
         self._best = history.best
         return Generation(candidates, self._surrogate.posterior(candidates), self._kappa)
 
-    def _candidates(self, c: int, history: History, rng: np.random.Generator) -> Rows:
-        best = _lowest(history.values, min(PARENTS, max(1, history.succeeded // 8)))
-        parents = history.rows[history.told_places[best[np.arange(c // 2) % len(best)]]]
+    def _candidates(self, history: History, rng: np.random.Generator) -> Rows:
+        half = CANDIDATES // 2
+        best = _lowest(history.values, max(1, min(PARENTS, history.succeeded // 8)))
+        parents = history.rows[history.told_places[best[np.arange(half) % len(best)]]]
         return np.concatenate(
-            [self._encoding.mutate(parents, rng), self._encoding.sample(c - len(parents), rng)]
+            [self._encoding.mutate(parents, rng), self._encoding.sample(CANDIDATES - half, rng)]
         )
 
     def _last(self, q: int, history: History, picked: Rows) -> Rows:

@@ -8,8 +8,8 @@ from deephpo.acquisition import lower_confidence_bound
 from deephpo.space.arrays import Rows, Vector, key
 from deephpo.surrogates.protocol import ALL, Places, Posterior, Which
 
-PER_PICK = 8
-"""How many candidates there are for each point that is picked from them, at the least."""
+WORN_OUT = 1 / 8
+"""The share of the candidates after which the best of them are used up."""
 
 
 class Generation:
@@ -31,7 +31,7 @@ class Generation:
     @property
     def worn_out(self) -> bool:
         """Whether so many points were picked that fresh candidates are due."""
-        return self._picks * PER_PICK >= len(self._candidates)
+        return self._picks >= WORN_OUT * len(self._candidates)
 
     def pick(self, tried: set[bytes], taken: set[bytes]) -> int | None:
         """Return the most promising candidate that is neither tried nor taken; None if all are."""

@@ -251,10 +251,9 @@ class ForestPosterior:
         if self._index is None:
             self._index = self._make_index()
         starts, members = self._index
-        begins = starts[leaves]
-        lengths = starts[leaves + 1] - begins
-        ends = np.cumsum(lengths)
-        return members[np.arange(ends[-1]) + np.repeat(begins - ends + lengths, lengths)], lengths
+        begins, ends = starts[leaves], starts[leaves + 1]
+        found = [members[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+        return np.concatenate(found), ends - begins
 
     def _make_index(self) -> tuple[Leaves, Places]:
         """Return the index from leaf l to its candidates: members[starts[l]:starts[l + 1]]."""

@@ -1,10 +1,13 @@
 import itertools
 import math
 import statistics
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from deephpo.search.ambs import frame_of
 from deephpo.search.create import create_search
 from deephpo.space.parameters import Categorical, Float, Integer
 from deephpo.space.space import Space
@@ -144,3 +147,97 @@ def test_candidates_are_renewed_before_the_good_ones_are_used_up():
 def test_more_points_can_be_asked_than_one_set_of_candidates_bears():
     trials = after_the_design(seed=1).ask(400)
     assert len({tuple(trial.config.values()) for trial in trials}) == 400
+
+
+class TestFrames:
+    """When a frame begins, and what goes on within one."""
+
+    def test_a_frame_begins_with_every_result_at_first_and_never_after_more_than_a_64th(self):
+        begins = sorted({frame_of(n) for n in range(1, 20_000)})
+        assert begins[:127] == list(range(1, 128))
+        assert all(later - begin <= begin / 64 for begin, later in itertools.pairwise(begins) if begin >= 128)
+        assert all(frame_of(n) <= n for n in range(1, 20_000))
+
+    def test_the_newest_result_is_always_used(self):
+        """Within a frame too: what the last trial returned moves what comes next, frame or no frame."""
+        for told in (40, 300, 301, 302, 303):
+            after = []
+            for value in (-1.0, 100.0):
+                search = after_the_design(told=told - 1, seed=1)
+                (trial,) = search.ask()
+                search.tell(trial, value)
+                after.append([trial.config for trial in search.ask(20)])
+            assert after[0] != after[1]
+
+    def test_a_result_within_a_frame_costs_the_same_however_many_there_are(self):
+        """No new trees, no new ranks, no counting: the surrogate is fitted with one result of 1,024 only."""
+        search = create_search("random", SQUARE)
+        past = [(trial.config, bowl(trial.config)) for trial in search.ask(70_000)]
+        search = create_search("ambs", SQUARE)
+        for config, value in past:
+            search.learn(config, value)
+        surrogate = search._strategy._surrogate
+        fits = []
+        fit = surrogate.fit
+        surrogate.fit = lambda *data: (fits.append(len(data[2])), fit(*data))
+        (trial,) = search.ask()
+        for _ in range(100):
+            search.tell(trial, 1.0)
+            (trial,) = search.ask()
+        assert fits == [70_000]
+
+    def test_a_new_best_brings_neighbours_of_its_own(self):
+        search = after_the_design(told=600, seed=2)
+        assert frame_of(600) == frame_of(607)
+        trials = search.ask(2)
+        search.tell(trials[0], 5.0)
+        before = search._strategy._generation
+        search.ask()
+        assert search._strategy._generation is before
+        search.tell(trials[1], -5.0)
+        (trial,) = search.ask()
+        assert search._strategy._generation is not before
+        assert math.dist(trial.config.values(), trials[1].config.values()) < 0.2
+
+
+class TestWhatWasGivenOutOtherwise:
+    """Places in the surrogate are those of the history, whatever was asked between two proposals."""
+
+    def test_starting_points_between(self):
+        search = after_the_design(told=30, seed=4)
+        search.ask(3)
+        search._start.append({"x": 0.111, "y": 0.222})
+        trials = search.ask(3)
+        assert trials[0].config == pytest.approx({"x": 0.111, "y": 0.222}, abs=1e-6)
+        for trial in trials:
+            search.tell(trial, bowl(trial.config))
+        self.check(search)
+
+    def test_an_answer_that_is_replaced(self):
+        search = after_the_design(told=300, seed=4)
+        search.ask(3)
+        others = create_search("random", SQUARE, seed=9).ask(2)
+        assert not search.replay(2, [replace(trial, id=303 + k) for k, trial in enumerate(others)])
+        search.ask(1)
+        self.check(search)
+
+    def check(self, search):
+        """The surrogate knows of each row into which leaves it fell."""
+        search.ask(1)
+        rows, surrogate = search._history.rows, search._strategy._surrogate
+        for t, tree in enumerate(surrogate._trees):
+            assert (surrogate._node_of[t, : len(rows)] == tree.leaves(rows)).all()
+
+
+def test_memory_grows_by_less_than_a_kilobyte_a_trial():
+    search = after_the_design(told=2000)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            for trial in search.ask(200):
+                search.tell(trial, bowl(trial.config))
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / 4000 < 1000
