@@ -16,6 +16,7 @@ from deephpo.cli.options import SearchOptions
 from deephpo.cli.session import Session, begin, resume
 from deephpo.cli.simulate import play
 from deephpo.drivers.durations import DEFAULT, parse_durations
+from deephpo.drivers.simulated import GRAIN_S
 from deephpo.engine.backlog import backlog_of
 from deephpo.engine.events import Ask, TrialEnded, WorkerGone, WorkerReady
 from deephpo.engine.replay import replay
@@ -52,10 +53,13 @@ class HereAndNow:
         return self._now_s
 
     def poll(self, patience_s):
-        if patience_s == 0.0 or not self._queue:
-            return []
-        self._now_s, _, event = heapq.heappop(self._queue)
-        return [event]
+        events = []
+        if patience_s > 0.0 and self._queue:
+            until_s = self._queue[0][0] + GRAIN_S  # as the simulation looks
+            while self._queue and self._queue[0][0] <= until_s:
+                self._now_s, _, event = heapq.heappop(self._queue)
+                events.append(event)
+        return events
 
     def start(self, start):
         worker, trial = start.worker, start.trial
