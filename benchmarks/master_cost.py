@@ -178,7 +178,7 @@ def memory_of(space: str) -> tuple[float, float]:
 
 
 def print_figure(figure: Figure) -> None:
-    """Print one line as soon as it is known, for the hours that peers take."""
+    """Print one line as soon as it is known: the table comes at the end, and peers take hours."""
     print(
         f"# {figure.space:<12} {figure.master:<18} n = {figure.told:>7,}  q = {figure.q:>5,}  {cell(figure)}"
     )
@@ -208,7 +208,7 @@ def print_table(figures: list[Figure]) -> None:
 def main() -> None:
     """Print the table, and write what is asked for."""
     options = _options()
-    told = TOLD[:1] if options.quick else TOLD
+    told = TOLD[:1] if options.quick else options.told
     seeds = 2 if options.quick else SEEDS
     began = time.monotonic()
     print(f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}")
@@ -222,6 +222,8 @@ def main() -> None:
     for space in SPACES:
         for n in told:
             figures += own_figures(space, n, seeds)
+            for figure in figures[-len(ASKED) :]:
+                print_figure(figure)
         if options.peers:
             peer_seeds = min(seeds, options.peer_seeds)
             figures += peer_figures(space, options.cache, told, peer_seeds, options.limit_s)
@@ -250,6 +252,7 @@ def _print_memory() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="1,000 told and two seeds only")
+    parser.add_argument("--told", type=int, nargs="+", default=TOLD)
     parser.add_argument("--peers", action="store_true", help="measure DeepHyper and Optuna too")
     parser.add_argument("--limit-s", type=float, default=120.0, help="CPU seconds for a peer's measurement")
     parser.add_argument("--peer-seeds", type=int, default=SEEDS, help="seeds for each peer, at the most")
