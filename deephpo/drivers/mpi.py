@@ -44,8 +44,9 @@ BUSY_PATIENCE_S = 0.1
 """A worker whose trial runs is woken by what its child says; the master rarely has news for it."""
 
 _MOST_AT_ONCE = 1000
-_MOST_UNDERWAY = 64
-"""After so many that are still under way, no more of what was sent is looked at until the next look."""
+_MOST_UNDERWAY = 8
+"""After so many that are still under way, no more of what was sent is tested until the next look: a test that
+fails takes about a microsecond, as MPI looks after all its messages before it says no."""
 
 
 class Tag(IntEnum):
