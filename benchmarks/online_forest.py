@@ -166,7 +166,7 @@ def main() -> None:
     jobs = [
         (problem, W, method, seed, RESULTS.get(W, 4 * W))
         for W in sorted(workers)
-        for seed in range(seeds)
+        for seed in range(options.first_seed, options.first_seed + seeds)
         for problem in options.problems
         for method in options.methods
     ]
@@ -193,6 +193,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two seeds, 32 workers")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--workers", type=int, nargs="+", default=[32, 256])
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
