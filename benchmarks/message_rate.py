@@ -16,7 +16,7 @@ import time
 from collections import Counter
 
 from deephpo import Float, Space
-from deephpo.drivers.mpi import MASTER, MpiDriver, Tag, World, dismiss, join_world
+from deephpo.drivers.mpi import MASTER, MpiDriver, Tag, World, dismiss, join_world, say_goodbye
 from deephpo.engine.coordinator import Coordinator, Terms
 from deephpo.engine.events import Event, TrialReported, WorkerAlive, WorkerReady
 from deephpo.engine.loop import SearchLoop
@@ -95,8 +95,7 @@ def send_all(world: World, kind: str) -> None:
     while True:
         for _, tag, content in world.receive():
             if tag is Tag.SHUT_DOWN:
-                world.send(MASTER, Tag.GOODBYE)
-                world.flush(time.monotonic() + 10.0)
+                say_goodbye(world)
                 return
             if isinstance(content, Assignment):
                 trial_id, leave = content.trial_id, 2 * AT_ONCE

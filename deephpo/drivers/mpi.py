@@ -8,7 +8,9 @@ The master may have tens of thousands of workers, so nothing that it does for on
 work for each of them.
 
 Under ``mpirun --with-ft ulfm`` (Open MPI 5) a killed rank is an event among others.  MPI_Finalize may hang
-after that, so there every rank leaves with ``os._exit`` as soon as all goodbyes are said.
+after that, so then every rank leaves with ``os._exit`` as soon as all goodbyes are said.  While all live they
+call MPI_Finalize together: a rank that leaves without is announced to all others as dead, and of a hundred at
+once mpirun's own pipes break, which it takes for the job's failure.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from multiprocessing.connection import wait
+from threading import Timer
 from types import FrameType
 from typing import Any
 
@@ -35,7 +38,8 @@ from deephpo.worker.workplace import Workplace
 
 MASTER = 0
 FAREWELL_S = 30.0
-"""How long the master waits for its workers' goodbyes before it ends the job by force."""
+"""How long the master waits for its workers' goodbyes before it ends the job by force, and a rank for
+MPI_Finalize where a neighbour may have died."""
 PULSE_S = 10.0
 """A worker that has nothing to say says so, this often."""
 LEASE_S = 120.0
@@ -56,9 +60,10 @@ class Tag(IntEnum):
     WORKPLACE = 1
     TRIAL = 2
     SHUT_DOWN = 3
+    FAREWELL = 4
     # to the master
-    EVENTS = 4
-    GOODBYE = 5
+    EVENTS = 5
+    GOODBYE = 6
 
 
 class World:
@@ -134,10 +139,15 @@ class World:
         if not everybody_left:
             # Abort(0) does not end the others; and a rank is lost, so all is not as it was asked.
             self._comm.Abort(exit_code or 75)
-        if self.survives:
-            sys.stdout.flush()
-            sys.stderr.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if self.failed:
             os._exit(exit_code)
+        if self.survives:
+            # A rank that dies now is noticed by nobody.
+            watchdog = Timer(FAREWELL_S, os._exit, [exit_code])
+            watchdog.daemon = True
+            watchdog.start()
         self._mpi.Finalize()
         return exit_code
 
@@ -279,7 +289,10 @@ class MpiDriver:
 
 
 def dismiss(world: World) -> bool:
-    """Send everybody home who still is here, and wait for the goodbyes; returns whether all said it."""
+    """Send everybody home who still is here, and wait for the goodbyes; returns whether all said it.
+
+    If nobody ever died, they are told that they may leave together.
+    """
     waiting = set(range(1, world.size))
     for worker in waiting:
         world.send_home(worker)
@@ -289,7 +302,9 @@ def dismiss(world: World) -> bool:
         waiting.difference_update(source for source, tag, _ in world.receive() if tag is Tag.GOODBYE)
         waiting.difference_update(world.newly_failed())
         time.sleep(PATIENCE_S[0])
-    world.flush(deadline_s)
+    if not waiting and not world.failed:
+        world.send_all(range(1, world.size), Tag.FAREWELL)
+    world.flush(deadline_s + FAREWELL_S)
     return not waiting
 
 
@@ -308,9 +323,18 @@ def serve(world: World) -> bool:
     # Asked before the goodbye: the master may leave as soon as it has that.
     if MASTER in world.failed:
         return False
-    world.send(MASTER, Tag.GOODBYE)
-    world.flush(time.monotonic() + FAREWELL_S)
+    say_goodbye(world)
     return True
+
+
+def say_goodbye(world: World) -> None:
+    """Tell the master that nothing more will come, and wait until all leave together or one is dead."""
+    world.send(MASTER, Tag.GOODBYE)
+    while not world.failed:
+        if any(tag is Tag.FAREWELL for _, tag, _ in world.receive()):
+            return
+        time.sleep(PATIENCE_S[1])
+    world.flush(time.monotonic() + FAREWELL_S)
 
 
 def leave_last(world: World) -> bool:

@@ -12,7 +12,7 @@ PROGRAM = """
 import json, os, sys, time
 from pathlib import Path
 from deephpo.drivers import mpi as driver
-from deephpo.drivers.mpi import MASTER, Tag, World, dismiss, join_world
+from deephpo.drivers.mpi import MASTER, Tag, World, dismiss, join_world, say_goodbye
 
 LETTERS, witness = {letters}, Path({witness!r})
 # Too long to be handed over before the receiver asks for it, as a large declaration is.
@@ -76,8 +76,7 @@ if world.rank != MASTER:
         time.sleep(0.001)
     for _ in iter(lambda: [tag for _, tag, _ in world.receive()], [Tag.SHUT_DOWN]):
         time.sleep(0.001)
-    world.send(MASTER, Tag.GOODBYE)
-    world.flush(time.monotonic() + 30)
+    say_goodbye(world)
     world.leave(0)
     sys.exit()
 counts = {{}}
