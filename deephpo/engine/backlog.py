@@ -42,8 +42,7 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
             case Ended(outcome=outcome) if outcome.state is not TrialState.PREEMPTED:
                 del open_trials[outcome.trial_id]
                 settled, succeeded = settled + 1, succeeded + (outcome.state is TrialState.COMPLETED)
-            case WorkerLost() if isinstance(before, Ended) and before.worker == record.worker:
-                # The trial that was lost with a worker stands right before it.
+            case WorkerLost() if isinstance(before, Ended) and _lost_with(record, before):
                 losses[before.outcome.trial_id] += 1
             case _:
                 pass
@@ -58,3 +57,8 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
         Counter({k: starts[k] for k in kept if k in starts}),
         Counter({k: losses[k] for k in kept if k in losses}),
     )
+
+
+def _lost_with(loss: WorkerLost, before: Ended) -> bool:
+    """Return whether a trial was lost with a worker: it stands right before it, and for the same reason."""
+    return (before.worker, before.outcome.reason) == (loss.worker, loss.reason)

@@ -8,7 +8,7 @@ last time; of the others what they led to is enough.
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from deephpo.search.search import Search
@@ -27,19 +27,31 @@ def replay(search: Search, records: Sequence[Record]) -> int | None:
     for record in records:
         if isinstance(record, Learned):
             learn(search, record)
-    needed: float = search.replay_needed(sum(_is_result(record) for record in records))
-    results = 0
-    for asked, record in _answered(records):
+    answered = _answered(records)
+    over = _asks_of_frames_that_are_over(search, answered)
+    for asked, record in answered:
         if isinstance(record, Suggested):
             trials |= {trial.id: trial for trial in record.trials}
-            again = search.replay if results >= needed else search.pass_over
+            # Once it differs the journal is right, whatever would be thought now.
+            again = search.pass_over if over > 0 or differs is not None else search.replay
+            over -= 1
             if not again(asked, record.trials) and differs is None and record.trials:
                 differs = record.trials[0].id
-                needed = math.inf if needed else 0  # from here on the journal is right, whatever we think
         elif isinstance(record, Ended) and _is_result(record):
             _tell(search, trials.pop(record.outcome.trial_id), record.outcome)
-            results += 1
     return differs
+
+
+def _asks_of_frames_that_are_over(search: Search, answered: Sequence[tuple[int, Record]]) -> int:
+    results = trials = 0
+    frames = []
+    for _, record in answered:
+        if isinstance(record, Suggested):
+            frames.append(search.frame_of(results, trials))
+            trials += len(record.trials)
+        else:
+            results += _is_result(record)
+    return bisect_left(frames, frames[-1]) if frames else 0
 
 
 def _is_result(record: Record) -> bool:

@@ -6,13 +6,13 @@ well-suited to parallelize optimization, 2010.  We deviate in three points: the 
 than raw values, half of the candidates are neighbours of the best configurations, and a lie is an update of
 leaf statistics, not a refit.
 
-Time goes by in *frames*.  A frame begins when the number n of observations has changed in its seven leading
-binary digits: with every observation up to 127, then with every second, and always before n has grown by a
-64th.  At its beginning all observations are ranked anew, the oldest trees of the surrogate are grown anew,
-all that is pending gets a new lie, and new candidates are scored.  Within a frame results and lies are
-updates, ranked among the values that the frame began with.  So a result costs the same however many there
-are; and since the beginning of a frame depends on what was told, on what is pending and on counters, but on
-no thought before it, a resumed search need go through no more than its last frame again.
+Time goes by in *frames*.  A frame begins when enough is new (:func:`frame_of`): with every result at first,
+later with every 64th to 128th part of all that was asked.  At its beginning all observations are ranked anew,
+the oldest trees of the surrogate are grown anew, all that is pending gets a new lie, and new candidates are
+scored.  Within a frame results and lies are updates, ranked among the values that the frame began with.  So a
+result costs the same however many there are; and since the beginning of a frame depends on what was told, on
+what is pending and on counters, but on no thought before it, a resumed search need go through no more than
+its last frame again.
 """
 
 from __future__ import annotations
@@ -41,19 +41,21 @@ CANDIDATES = 2000
 """How many candidates there are in a generation; a larger one would be dearer to pick from."""
 PARENTS = 20
 """Half of the candidates are neighbours of the best eighth of the observations, of at most so many."""
-FRAME_DIGITS = 7
-
 _CONSTANT_LIES: dict[str, Callable[[Vector], np.float64]] = {"min": np.min, "mean": np.mean, "max": np.max}
 
 
-def frame_of(n: int) -> int:
-    """Return the number of observations at which the frame of the n-th begins.
+def frame_of(n: int, m: int) -> tuple[int, int]:
+    """Return the frame in which the search is when n results are known of m points that were asked.
 
-    >>> frame_of(100), frame_of(1_000), frame_of(100_000)
-    (100, 1000, 99328)
+    What is done at its beginning costs as much as m is large.  So a frame is as many results long as the
+    binary number m is when all but its seven leading digits are struck off: less than a 64th of m, and one
+    while m is below 128.  But it ends before n has grown by half, however many points are pending.
+
+    >>> [frame_of(n, n + 32) for n in (50, 51, 1000, 1007, 1008)]
+    [(0, 50), (0, 51), (4, 62), (4, 62), (4, 63)]
     """
-    dropped = max(0, n.bit_length() - FRAME_DIGITS)
-    return n >> dropped << dropped
+    length = max(0, min(m.bit_length() - 7, n.bit_length() - 2))
+    return length, n >> length
 
 
 class AsynchronousModelBasedSearch:
@@ -85,7 +87,7 @@ class AsynchronousModelBasedSearch:
         self._initial = initial
         self._design = SobolSearch(encoding, np.random.default_rng(design))
         self._untried = Untried(encoding, np.random.default_rng(untried))
-        self._frame = 0
+        self._frame: tuple[int, int] | None = None
         self._ranking: Ranking | None = None
         self._told = 0
         """How many observations the surrogate knows."""
@@ -107,9 +109,9 @@ class AsynchronousModelBasedSearch:
             rows = np.concatenate([rows, self._last(q - len(rows), history, rows)])
         return rows
 
-    def needs_again(self, n: int) -> int:
-        """Return how many observations must be known to an ask that has a trace left when n are."""
-        return frame_of(n)
+    def frame_of(self, n: int, m: int) -> tuple[int, int]:
+        """Return the frame in which the search is when n results are known of m points that were asked."""
+        return frame_of(n, m)
 
     def pass_over(self, q: int, history: History) -> Rows | None:
         """Take note of an ask whose answer leaves no trace but in counters; the design's costs nothing."""
@@ -133,7 +135,7 @@ class AsynchronousModelBasedSearch:
 
     def _turn_page(self, q: int, history: History) -> bool:
         """Return whether a new frame begins."""
-        frame = frame_of(history.n)
+        frame = frame_of(history.n, history.m)
         if frame == self._frame:
             return False
         self._frame = frame

@@ -27,12 +27,12 @@ class Strategy(Protocol):
 
 @runtime_checkable
 class Forgetful(Strategy, Protocol):
-    """A strategy that starts afresh from the history now and then; what it did before leaves no trace."""
+    """A strategy that starts afresh from the history with every frame; what it did before leaves no trace."""
 
-    def needs_again(self, n: int) -> int:
-        """Return how much an ask must have known for its answer to leave a trace when n results are known.
+    def frame_of(self, n: int, m: int) -> tuple[int, int]:
+        """Return the frame to which an ask belongs that knows n results of m points; later ones are larger.
 
-        Of asks that knew fewer results than this, :meth:`pass_over` is all that must be repeated.
+        Of the asks of a frame that is over, :meth:`pass_over` is all that must be repeated.
         """
 
     def pass_over(self, q: int, history: History) -> Rows | None:
@@ -79,22 +79,24 @@ class Search:
             raise ValueError(f"ask() takes a number of trials from 1 on, not {q}.")
         return [self._issue(row, config) for row, config in self._propose(q)]
 
-    def replay_needed(self, results: int) -> int:
-        """Return how many results an ask must have known to need a :meth:`replay`, when there are so many.
+    def frame_of(self, results: int, asked: int) -> tuple[int, int]:
+        """Return the frame to which an ask belongs after so many more results and so many more trials.
 
-        For those that knew less, :meth:`pass_over` comes to the same, and costs next to nothing.
+        For an ask of a frame that is over, :meth:`pass_over` comes to the same as :meth:`replay`, and costs
+        next to nothing.
         """
         if self._forgetful is None:
-            return 0
-        return max(0, self._forgetful.needs_again(self._history.n + results) - self._history.n)
+            return 0, 0
+        return self._forgetful.frame_of(self._history.n + results, self._history.m + asked)
 
     def pass_over(self, q: int, trials: Sequence[Trial]) -> bool:
         """Give out the trials that were the answer to an ask, without thinking about it again.
 
-        Returns False if it is seen all the same that the answer would be another one now.
+        A strategy of which every answer leaves a trace is asked again all the same.  Returns False if it is
+        seen that the answer would be another one now.
         """
         if self._forgetful is None:
-            raise ValueError("This strategy must be asked again: each of its answers leaves a trace.")
+            return self.replay(q, trials)
         configs = [trial.config for trial in trials]
         found = [config for _, config in self._starting_points(q)]
         self.exhausted = len(trials) < q

@@ -169,7 +169,7 @@ class ForestSurrogate:
             self._target = np.concatenate([self._target, np.empty_like(self._target)])
 
     def _leaves(self, places: Places) -> Leaves:
-        return np.asarray(self._node_of[:, places] + self._first_leaf[:, None])
+        return np.asarray(self._node_of.take(places, axis=1) + self._first_leaf[:, None])
 
     def _count_anew(self) -> None:
         y = self._target[: self._m]

@@ -53,7 +53,7 @@ def main(descriptor: int, target: str) -> None:
 
 
 class _Speaker:
-    """Sends whole messages, one after the other; the user may report from threads and from signal handlers."""
+    """Sends whole messages, one after the other; users report from threads and from signal handlers too."""
 
     def __init__(self, line: Connection[Any, Any]) -> None:
         self._line = line

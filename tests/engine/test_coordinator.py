@@ -989,18 +989,7 @@ class World:
     def events(self, most):
         """Return what happens in one turn: a wish to stop comes last, as from the loop."""
         drawn = [event for event in (self.event() for _ in range(most)) if event is not None]
-        # One that gave its trial back and is gone in the same turn reads in a journal as if it had lost it.
-        gave_back = {
-            event.worker
-            for event in drawn
-            if isinstance(event, TrialEnded) and event.outcome.state is TrialState.PREEMPTED
-        }
-        kept = [
-            event
-            for event in drawn
-            if not (isinstance(event, WorkerReady | WorkerGone) and event.worker in gave_back)
-        ]
-        return sorted(kept, key=lambda event: isinstance(event, StopRequested))
+        return sorted(drawn, key=lambda event: isinstance(event, StopRequested))
 
     def turn(self):
         events = self.events(self.rng.choice([1, 1, 1, 3, 10]))
@@ -1029,7 +1018,9 @@ class World:
                 if worker in anew | gone:
                     self.at_work.pop(worker, None)
                 match before:
-                    case Write(record=Ended(worker=ended_on, outcome=result)) if ended_on == worker:
+                    case Write(record=Ended(worker=ended_on, outcome=result)) if (
+                        ended_on == worker and result.reason == action.record.reason
+                    ):
                         self.losses[result.trial_id] += 1
             case Write(record=Ended(worker=worker, outcome=result)):
                 assert self.running.pop(worker) == result.trial_id

@@ -152,11 +152,22 @@ def test_more_points_can_be_asked_than_one_set_of_candidates_bears():
 class TestFrames:
     """When a frame begins, and what goes on within one."""
 
-    def test_a_frame_begins_with_every_result_at_first_and_never_after_more_than_a_64th(self):
-        begins = sorted({frame_of(n) for n in range(1, 20_000)})
-        assert begins[:127] == list(range(1, 128))
-        assert all(later - begin <= begin / 64 for begin, later in itertools.pairwise(begins) if begin >= 128)
-        assert all(frame_of(n) <= n for n in range(1, 20_000))
+    @pytest.mark.parametrize("pending", [1, 32, 256, 75_264])
+    def test_frames_are_short_while_little_was_asked_and_never_longer_than_a_64th_of_it(self, pending):
+        lengths = [
+            (n, len(list(results)))
+            for (_, _), results in itertools.groupby(range(10, 20_000), lambda n: frame_of(n, n + pending))
+            for n in [next(results)]
+        ]
+        assert all(length == 0 for n, length in lengths if n + pending < 127)
+        assert all(length < (n + pending) / 64 + 1 for n, length in lengths)
+        assert all(length <= n / 2 for n, length in lengths)
+        if pending > 10_000:
+            assert all(length >= (n + pending) / 128 - 1 for n, length in lengths[:-1] if n > pending / 16)
+
+    def test_a_later_frame_is_larger(self):
+        frames = [frame_of(n, n + pending) for n, pending in zip(range(2000), range(2000, 4000), strict=True)]
+        assert frames == sorted(frames)
 
     def test_the_newest_result_is_always_used(self):
         """Within a frame too: what the last trial returned moves what comes next, frame or no frame."""
@@ -188,7 +199,7 @@ class TestFrames:
 
     def test_a_new_best_brings_neighbours_of_its_own(self):
         search = after_the_design(told=600, seed=2)
-        assert frame_of(600) == frame_of(607)
+        assert frame_of(600, 602) == frame_of(602, 606)
         trials = search.ask(2)
         search.tell(trials[0], 5.0)
         before = search._strategy._generation
