@@ -75,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what the command line says; raises OptionError for what it may not say."""
-    parser, verbs = _parsers()
     first = arguments[0] if arguments else ""
+    parser, verbs = _parsers(first if first in VERBS else "search")
     if first and not first.startswith("-") and first not in verbs:
         raise OptionError(f"{unknown_name('verb', first, verbs)} See `deephpo --help`.")
     if first.startswith("-") and first not in ("-h", "--help", "--version"):
@@ -90,8 +90,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
-    """Return the parser of the whole command line, and those of the verbs."""
+def _parsers(wanted: str) -> tuple[_Parser, dict[str, _Parser]]:
+    """Return the parser of the whole command line, and those of the verbs, one of which knows its options.
+
+    Only that one's module is loaded: every rank of a job pays for it.
+    """
     parser = _Parser(
         prog="deephpo",
         description="Hyperparameter search for supercomputers.",
@@ -101,9 +104,11 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     verbs = {}
     for verb, help_text in VERBS.items():
-        module = import_module(f"deephpo.cli.{verb}")
-        verbs[verb] = subparsers.add_parser(verb, help=help_text, description=module.DESCRIPTION)
-        module.add_arguments(verbs[verb])
+        verbs[verb] = subparsers.add_parser(verb, help=help_text)
+        if verb == wanted:
+            module = import_module(f"deephpo.cli.{verb}")
+            verbs[verb].description = module.DESCRIPTION
+            module.add_arguments(verbs[verb])
     return parser, verbs
 
 

@@ -49,13 +49,23 @@ def test_every_verb_has_a_help_that_fits_a_terminal(verb, capsys, monkeypatch):
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
-def test_reading_the_command_line_loads_the_standard_library_only():
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_reading_the_command_line_loads_the_standard_library_only(verb):
     code = (
-        "import sys; from deephpo.cli.main import _parsers; _parsers();"
+        f"import sys; from deephpo.cli.main import _parsers; _parsers({verb!r});"
         "print({'numpy', 'sklearn', 'h5py', 'mpi4py', 'yaml'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert shown.strip() == "set()"
+
+
+def test_reading_the_command_line_loads_the_module_of_its_verb_only():
+    code = (
+        "import sys; from deephpo.cli.main import _parse; _parse(['search', 'problem.py']);"
+        "print([verb for verb in ('resume', 'status', 'simulate') if f'deephpo.cli.{verb}' in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert shown.strip() == "[]"
 
 
 def test_of_many_ranks_with_the_same_mistake_only_the_first_speaks(capsys, monkeypatch):
