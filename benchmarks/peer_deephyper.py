@@ -47,6 +47,11 @@ class DeepHyperMaster:
 
     def observe(self, n: int) -> None:
         """Ask n random configurations, and tell all of them at once."""
+        asked = self.begin(n)
+        self.tell(asked, [self.evaluate(point) for point in asked])
+
+    def begin(self, n: int) -> list[dict[str, Any]]:
+        """Return n random configurations, with which the search begins."""
         directory = tempfile.mkdtemp()
         self._search = CBO(
             problem(self._space),
@@ -58,7 +63,7 @@ class DeepHyperMaster:
         asked: list[dict[str, Any]] = []
         while len(asked) < n:
             asked += self._search.ask(min(_BLOCK, n - len(asked)))
-        self.tell(asked, [self.evaluate(point) for point in asked])
+        return asked
 
     def ask(self, q: int) -> list[dict[str, Any]]:
         """Return q configurations."""

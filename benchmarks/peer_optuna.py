@@ -26,10 +26,14 @@ class OptunaMaster:
 
     def observe(self, n: int) -> None:
         """Tell n random configurations."""
-        for _ in range(n):
-            points = self.ask(1)
-            self.tell(points, [self.evaluate(points[0])])
+        points = self.begin(n)
+        self.tell(points, [self.evaluate(point) for point in points])
+
+    def begin(self, n: int) -> list[optuna.Trial]:
+        """Return n random trials, with which the search begins."""
+        points = self.ask(n)
         self._study.sampler = self._sampler
+        return points
 
     def ask(self, q: int) -> list[optuna.Trial]:
         """Return q trials whose parameters are suggested, one after the other."""

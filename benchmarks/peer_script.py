@@ -12,27 +12,38 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from rounds import Cost, Master, OutOfTimeError, cpu_limit, measure
+from one_server import Beginner, keep_busy
+from rounds import Cost, OutOfTimeError, cpu_limit, measure
 
 
-def main(create: Callable[[dict[str, Any], str, int], Master]) -> None:
-    """Measure one search and print its cost; the space comes as JSON through the standard input.
+def main(create: Callable[[dict[str, Any], str, int], Beginner]) -> None:
+    """Measure one search and print what it cost, or with ``--workers`` how busy it would keep them.
+
+    The space comes as JSON through the standard input.
 
     create: from the space, the flavour and the seed to a search.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--flavour", default="default")
-    parser.add_argument("--told", type=int, required=True)
-    parser.add_argument("--q", type=int, required=True)
+    parser.add_argument("--told", type=int)
+    parser.add_argument("--q", type=int)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--until-s", type=float)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--limit-s", type=float, required=True)
     options = parser.parse_args()
     master = create(json.load(sys.stdin), options.flavour, options.seed)
-    try:
-        with cpu_limit(options.limit_s):
-            master.observe(options.told)
-    except OutOfTimeError:
-        cost, trouble = Cost(0, 0, options.limit_s), f"telling {options.told:,} observations"
+    if options.workers:
+        busy = keep_busy(master, options.workers, options.until_s, options.limit_s, options.seed)
+        print(json.dumps(asdict(busy)))
     else:
-        cost, trouble = measure(master, options.q, options.limit_s), ""
-    print(json.dumps({**asdict(cost), "trouble": trouble}))
+        print(json.dumps(_cost(master, options.told, options.q, options.limit_s)))
+
+
+def _cost(master: Beginner, told: int, q: int, limit_s: float) -> dict[str, Any]:
+    try:
+        with cpu_limit(limit_s):
+            master.observe(told)
+    except OutOfTimeError:
+        return {**asdict(Cost(0, 0, limit_s)), "trouble": f"telling {told:,} observations"}
+    return {**asdict(measure(master, q, limit_s)), "trouble": ""}

@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from one_server import Busy
+
 CACHE = Path.home() / ".cache" / "deephpo" / "peers"
 REQUIREMENTS = {"deephyper": "deephyper==0.13.2", "optuna": "optuna==5.*"}
 """What each environment holds, by its name."""
@@ -105,11 +107,27 @@ def peer_cost(
     return PeerCost(median(rates))
 
 
+def peer_busy(
+    peer: Peer, python: Path, space: dict[str, Any], workers: int, until_s: float, limit_s: float
+) -> Busy | None:
+    """Return how busy a peer's master would keep its workers, as ``one_server`` says; None if it failed."""
+    said = _say(peer, python, space, workers=workers, until_s=until_s, seed=1, limit_s=limit_s)
+    return None if "trouble" in said else Busy(**said)
+
+
 def _run(
     peer: Peer, python: Path, space: dict[str, Any], told: int, q: int, seed: int, limit_s: float
 ) -> dict[str, Any]:
-    arguments = {"flavour": peer.flavour, "told": told, "q": q, "seed": seed, "limit-s": limit_s}
-    command = [str(python), str(peer.script), *(f"--{key}={value}" for key, value in arguments.items())]
+    cost = _say(peer, python, space, told=told, q=q, seed=seed, limit_s=limit_s)
+    if cost["trouble"] and "it failed" not in cost["trouble"]:
+        cost["trouble"] += f" takes over {limit_s:.0f} s"
+    return cost
+
+
+def _say(peer: Peer, python: Path, space: dict[str, Any], **arguments: float) -> dict[str, Any]:
+    """Return what a peer's script says; ``trouble`` if it fails."""
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in arguments.items()]
+    command = [str(python), str(peer.script), f"--flavour={peer.flavour}", *words]
     # Threads that only wait for work would count as CPU time.
     environ = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(
@@ -118,10 +136,8 @@ def _run(
     if ran.returncode:
         last = (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
         return {"trouble": f"it failed: {last}"}
-    cost: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    if cost["trouble"]:
-        cost["trouble"] += f" takes over {limit_s:.0f} s"
-    return cost
+    said: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return said
 
 
 def main() -> None:

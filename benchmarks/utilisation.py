@@ -1,6 +1,6 @@
 """How busy one master keeps its workers, in virtual time; and where one master is not enough any more.
 
-    python benchmarks/utilisation.py [--quick] [--search ambs] [--json FILE] [--plot FILE.png]
+    python benchmarks/utilisation.py [--quick] [--peers] [--search ambs] [--json FILE] [--plot FILE.png]
 
 Runs ``deephpo simulate``: the real search, coordinator and journal, with durations drawn from
 lognormal(60 s, 0.5) that pass at once, and the master charged with the CPU time that it really takes.  The
@@ -27,6 +27,7 @@ from datetime import date
 from pathlib import Path
 
 from master_cost import SPACES, TITLES
+from peers import CACHE, PEERS, environment, peer_busy
 
 SIGMA = 0.5
 """Of the logarithm of a trial's duration; its median is that of the case."""
@@ -36,6 +37,10 @@ TARGETS = {2048: 0.995, 10_240: 0.99, 75_264: 0.95}
 LIMITS_S = {2048: 3600.0, 10_240: 1800.0, 75_264: 660.0}
 """For how long of virtual time each is simulated."""
 QUICK_LIMITS_S = {256: 600.0, 2048: 240.0}
+
+PEERS_WORKERS = (1024, 2048)
+PEERS_UNTIL_S, PEERS_LIMIT_S = 600.0, 120.0
+"""For how long of virtual time the peers are simulated, and with how many CPU seconds at the most."""
 
 SHORT_TRIALS_S = (1.0, 5.0, 15.0, 60.0)
 WORKERS = (1024, 4096, 16_384, 32_768, 75_264)
@@ -145,6 +150,34 @@ def past_one_master(
     return [measured.get(case) or foretold(case, list(measured.values())) for case in cases]
 
 
+def peer_rows(space: str, cache: Path) -> list[Row]:
+    """Return what the peers' masters make of some workers, as ``one_server`` says, in limited CPU time."""
+    rows = []
+    for peer in PEERS:
+        python = environment(peer.package, cache)
+        if python is None:
+            continue
+        for workers in PEERS_WORKERS:
+            record = SPACES[space]().to_dict()
+            busy = peer_busy(peer, python, record, workers, PEERS_UNTIL_S, PEERS_LIMIT_S)
+            if busy is None:
+                continue
+            rows.append(
+                Row(
+                    space,
+                    workers,
+                    TRIAL_S,
+                    round(busy.until_s),
+                    peer.label,
+                    trials=busy.trials,
+                    utilisation=busy.utilisation,
+                    cpu_ms=busy.cpu_ms,
+                )
+            )
+            print(f"# {peer.label}, {space}, {workers:,} workers: {percent(rows[-1])}", flush=True)
+    return rows
+
+
 def print_steady(rows: Sequence[Row]) -> None:
     """Print the first table."""
     print(
@@ -155,9 +188,9 @@ def print_steady(rows: Sequence[Row]) -> None:
     for row in rows:
         target = f"{100 * TARGETS[row.workers]:.1f} %" if row.workers in TARGETS else "-"
         print(
-            f"| {row.master} | {row.workers:,} | {TITLES[row.space]} | {row.limit_s / 60:.0f} "
-            f"| {row.trials:,} | {row.distinct:,} | {percent(row)} | {target} "
-            f"| {row.startup_s:.2f} | {row.cpu_ms:.3f} | {row.peak_mb:.0f} |"
+            f"| {row.master} | {row.workers:,} | {TITLES[row.space]} | {row.limit_s / 60:.1f} "
+            f"| {row.trials:,} | {_known(row.distinct, ',')} | {percent(row)} | {target} "
+            f"| {_known(row.startup_s, '.2f')} | {row.cpu_ms:.3f} | {_known(row.peak_mb, '.0f')} |"
         )
 
 
@@ -171,6 +204,11 @@ def print_past_one_master(rows: Sequence[Row], most_trials: int) -> None:
         cells = " | ".join(f"{percent(row)} ({row.cpu_ms:.2f} ms)" for row in line)
         print(f"| {TITLES[space]} | {trial_s:g} s | {cells} |")
     print(f"\nIn brackets the master's CPU time for a trial. ~: foretold, for above {most_trials:,} trials.")
+
+
+def _known(figure: float, style: str) -> str:
+    """Return a figure in a style, and a dash for one that was not measured."""
+    return format(figure, style) if figure else "-"
 
 
 def percent(row: Row) -> str:
@@ -204,6 +242,8 @@ def main() -> None:
         print_steady(steady)
         past = [row for space in SPACES for row in past_one_master(space, workers, most_trials, simulate)]
         print_past_one_master(past, most_trials)
+    if options.peers:
+        print_steady([row for space in SPACES for row in peer_rows(space, options.cache)])
     print(f"\n{time.monotonic() - began_s:.0f} s in all")
     if options.json:
         tables = {"steady": steady, "past_one_master": past}
@@ -218,6 +258,8 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few workers over some minutes only")
+    parser.add_argument("--peers", action="store_true", help="what DeepHyper and Optuna would make of it")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where the peers are installed")
     parser.add_argument("--search", default="ambs", help="random shows what everything but the model costs")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, help="a PNG file; needs matplotlib")
