@@ -8,7 +8,6 @@ last time; of the others what they led to is enough.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 from deephpo.search.search import Search
@@ -19,8 +18,9 @@ from deephpo.trial import Outcome, Trial, TrialState
 def replay(search: Search, records: Sequence[Record]) -> int | None:
     """Bring a new search to where the records end.
 
-    Returns the id of the first trial that is seen to be none that the search would suggest now; None if there
-    is none: then what follows is exactly what would have followed.
+    Returns the id of the first trial that is seen to be none that the search would suggest now; only the
+    initial design and the last frame are looked at.  None if there is none: then, if nothing but the process
+    has changed, what follows is exactly what would have followed.
     """
     trials: dict[int, Trial] = {}
     differs: int | None = None
@@ -28,13 +28,12 @@ def replay(search: Search, records: Sequence[Record]) -> int | None:
         if isinstance(record, Learned):
             learn(search, record)
     answered = _answered(records)
-    over = _asks_of_frames_that_are_over(search, answered)
-    for asked, record in answered:
+    first_needed = _first_ask_of_the_last_frame(search, answered)
+    for k, (asked, record) in enumerate(answered):
         if isinstance(record, Suggested):
             trials |= {trial.id: trial for trial in record.trials}
             # Once it differs the journal is right, whatever would be thought now.
-            again = search.pass_over if over > 0 or differs is not None else search.replay
-            over -= 1
+            again = search.pass_over if k < first_needed or differs is not None else search.replay
             if not again(asked, record.trials) and differs is None and record.trials:
                 differs = record.trials[0].id
         elif isinstance(record, Ended) and _is_result(record):
@@ -42,16 +41,18 @@ def replay(search: Search, records: Sequence[Record]) -> int | None:
     return differs
 
 
-def _asks_of_frames_that_are_over(search: Search, answered: Sequence[tuple[int, Record]]) -> int:
-    results = trials = 0
-    frames = []
-    for _, record in answered:
+def _first_ask_of_the_last_frame(search: Search, answered: Sequence[tuple[int, Record]]) -> int:
+    """Return the place of the first ask that left a trace in the search's thoughts."""
+    results = trials = first = 0
+    frame = None
+    for k, (_, record) in enumerate(answered):
         if isinstance(record, Suggested):
-            frames.append(search.frame_of(results, trials))
+            if (now := search.frame_after(results, trials)) != frame:
+                frame, first = now, k
             trials += len(record.trials)
         else:
             results += _is_result(record)
-    return bisect_left(frames, frames[-1]) if frames else 0
+    return first
 
 
 def _is_result(record: Record) -> bool:

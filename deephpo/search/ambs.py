@@ -47,9 +47,9 @@ _CONSTANT_LIES: dict[str, Callable[[Vector], np.float64]] = {"min": np.min, "mea
 def frame_of(n: int, m: int) -> tuple[int, int]:
     """Return the frame in which the search is when n results are known of m points that were asked.
 
-    What is done at its beginning costs as much as m is large.  So a frame is as many results long as the
-    binary number m is when all but its seven leading digits are struck off: less than a 64th of m, and one
-    while m is below 128.  But it ends before n has grown by half, however many points are pending.
+    What is done at its beginning costs as much as m is large.  So a frame is ``2^k`` results long if m has k
+    binary digits more than seven: a 64th of m at the most, and one result while m is below 128.  But it is no
+    longer than half of n, however many points are pending.
 
     >>> [frame_of(n, n + 32) for n in (50, 51, 1000, 1007, 1008)]
     [(0, 50), (0, 51), (4, 62), (4, 62), (4, 63)]
@@ -114,7 +114,10 @@ class AsynchronousModelBasedSearch:
         return frame_of(n, m)
 
     def pass_over(self, q: int, history: History) -> Rows | None:
-        """Take note of an ask whose answer leaves no trace but in counters; the design's costs nothing."""
+        """Take note of an ask without thinking: of the model's only which trees it renewed is left.
+
+        Returns the answer of the design, which must be asked, since it goes on from where it was.
+        """
         if history.succeeded < self._initial:
             return self._design.propose(q, history)
         self._turn_page(q, history)
@@ -125,6 +128,7 @@ class AsynchronousModelBasedSearch:
     def _catch_up(self, q: int, history: History) -> None:
         turned = self._turn_page(q, history)
         place, rows = self._proposed
+        # Starting points may stand there instead, or, in a replay, what the journal says.
         as_proposed = np.array_equal(history.rows[place : place + len(rows)], rows)
         if not as_proposed:
             self._surrogate.forget(place)
@@ -181,6 +185,7 @@ class AsynchronousModelBasedSearch:
             if index is None:
                 self._generation = None
                 continue
+            fresh = False
             rows.append(self._generation.row(index))
             taken.add(key(rows[-1]))
             self._generation.take(index, history.m + len(rows) - 1, self._lie_for(index))
@@ -192,7 +197,7 @@ class AsynchronousModelBasedSearch:
         return self._constant
 
     def _new_generation(self, picked: int, history: History) -> Generation:
-        candidates = self._candidates(history, self._rng(history.m + picked))
+        candidates = self._candidates(history, self._rng(0, history.m + picked))
         self._best = history.best
         return Generation(candidates, self._surrogate.posterior(candidates), self._kappa)
 
@@ -206,13 +211,13 @@ class AsynchronousModelBasedSearch:
 
     def _last(self, q: int, history: History, picked: Rows) -> Rows:
         done = set(map(key, picked))
-        sample = partial(self._encoding.sample, rng=self._rng(history.m + len(picked)))
+        sample = partial(self._encoding.sample, rng=self._rng(1, history.m + len(picked)))
         left = self._untried.draw(q + len(picked), history, sample)
         return left[[key(row) not in done for row in left]][:q]
 
-    def _rng(self, m: int) -> np.random.Generator:
+    def _rng(self, purpose: int, m: int) -> np.random.Generator:
         """Return the generator for when m points were asked: it does not depend on what was drawn before."""
-        key = (*self._seed.spawn_key, m)
+        key = (*self._seed.spawn_key, purpose, m)
         return np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
 
 

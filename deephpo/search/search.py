@@ -79,7 +79,7 @@ class Search:
             raise ValueError(f"ask() takes a number of trials from 1 on, not {q}.")
         return [self._issue(row, config) for row, config in self._propose(q)]
 
-    def frame_of(self, results: int, asked: int) -> tuple[int, int]:
+    def frame_after(self, results: int, asked: int) -> tuple[int, int]:
         """Return the frame to which an ask belongs after so many more results and so many more trials.
 
         For an ask of a frame that is over, :meth:`pass_over` comes to the same as :meth:`replay`, and costs

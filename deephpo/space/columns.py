@@ -19,6 +19,8 @@ Codes = NDArray[np.float32]
 """Codes of one parameter, shape (n,)."""
 
 _BELOW_ONE = np.nextafter(np.float32(1.0), np.float32(0.0))
+_NARROW = 100.0
+"""From bounds so many times as large as their distance a number's last digits do not hold a whole code."""
 
 
 class Column(Protocol):
@@ -64,15 +66,25 @@ class RealColumn:
         self._low, self._high, self._log = parameter.low, parameter.high, parameter.log
         bounds = np.array([parameter.low, parameter.high])
         self._start, self._stop = np.log(bounds) if parameter.log else bounds
+        self._narrow = max(abs(self._start), abs(self._stop)) > _NARROW * (self._stop - self._start)
 
     def snap(self, points: NDArray[np.float64]) -> Codes:
         """Return the points themselves, in single precision."""
-        return np.minimum(points.astype(np.float32), _BELOW_ONE)
+        return self._exact(np.minimum(points.astype(np.float32), _BELOW_ONE))
 
     def step(self, codes: Codes, scales: NDArray[np.float64], rng: np.random.Generator) -> Codes:
         """Return normal steps, cut off at the bounds, which so become candidates themselves."""
         moved = codes + rng.normal(size=len(codes)) * scales
-        return np.clip(moved, 0.0, _BELOW_ONE).astype(np.float32)
+        return self._exact(np.clip(moved, 0.0, _BELOW_ONE).astype(np.float32))
+
+    def _exact(self, codes: Codes) -> Codes:
+        """Return the codes that their own values have, which is what is left of them in a configuration."""
+        if not self._narrow:
+            return codes
+        values = np.array(self.values(codes))
+        positions = np.log(values) if self._log else values
+        codes = (positions - self._start) / (self._stop - self._start) * float(_BELOW_ONE)
+        return codes.astype(np.float32)
 
     def values(self, codes: Codes) -> list[Any]:
         """Return floats from low to high."""

@@ -36,9 +36,11 @@ from deephpo.surrogates.trees import MOST_NODES, MOST_PER_TREE, Kind, Tree
 
 TREES = 32
 RENEWAL = 1 / 8
-"""All trees are grown anew while the observations grow by this share of their number, ..."""
-ROWS_PER_FIT, ROWS_PER_POINT = 8192, 8
-"""... but a fit grows trees from no more rows than this, and so many more for each point asked."""
+"""All trees are grown anew while the observations grow by this share of their number."""
+ROWS_PER_FIT = 8192
+"""A fit grows trees from no more rows than this; what is due beyond that is left to the next fits."""
+ROWS_PER_POINT = 8
+"""So many more for each point that is asked at once."""
 
 _BULK = 16
 """From so many targets at once, all candidates are summed anew rather than corrected one by one."""
@@ -67,7 +69,8 @@ class ForestSurrogate:
         self._kind = kind
         self._T = trees
         self._planted = 0
-        self._grown_on = 0
+        self._n = 0
+        self._owed = 0.0  # how many trees are to be renewed
         self._due: dict[int, _Planting] = {}  # by the tree's place in the forest
         self._trees: list[Tree | None] = [None] * trees
         self._first_leaf = MOST_NODES * np.arange(trees, dtype=np.int64)
@@ -80,13 +83,14 @@ class ForestSurrogate:
         """Settle which trees the next fit grows anew, on its n observations: the oldest ones."""
         due = self._T
         if self._planted:
-            share = (n - self._grown_on) / (RENEWAL * n)
+            self._owed = min(self._T, self._owed + self._T * (n - self._n) / (RENEWAL * n))
             affordable = (ROWS_PER_FIT + ROWS_PER_POINT * q) // min(n, MOST_PER_TREE)
-            due = min(self._T, math.ceil(self._T * share), max(1, affordable))
+            due = min(math.ceil(self._owed), max(1, affordable))
+            self._owed -= due
         for number in range(self._planted, self._planted + due):
             self._due[number % self._T] = _Planting(n, number)
         self._planted += due
-        self._grown_on = n
+        self._n = n
 
     def fit(self, X: Rows, places: Places, y: Vector) -> None:
         """Grow the trees that are due, and count all targets in the leaves of each."""
@@ -125,6 +129,16 @@ class ForestSurrogate:
         before[new] = 0.0
         self._target[places] = y
         return self._leaves(places), new.astype(np.float64), y - before, y * y - before * before
+
+    def add(self, leaves: Leaves, added: float, total: float, square: float) -> tuple[Vector, Vector]:
+        """Add to one leaf of each tree, shape (T,); returns how that moves their means and mean squares."""
+        count = self.count[leaves]
+        before = np.maximum(count, 1.0)
+        first, second = self.total[leaves] / before, self.square[leaves] / before
+        self.count[leaves] = count = count + added
+        self.total[leaves] += total
+        self.square[leaves] += square
+        return self.total[leaves] / count - first, self.square[leaves] / count - second
 
     def adopt(self, leaves: Leaves, place: int, y: float) -> None:
         """Note the row at ``place``, whose leaves are known already, shape (T,), and its target."""
@@ -228,15 +242,7 @@ class ForestPosterior:
 
     def _change(self, leaves: Leaves, added: float, total: float, square: float) -> Places:
         """Add to one leaf of each tree, and correct the candidates in them; returns those."""
-        tables = self._forest
-        count = tables.count[leaves]
-        count_now = count + added
-        total_before, square_before = tables.total[leaves], tables.square[leaves]
-        total_now, square_now = total_before + total, square_before + square
-        tables.count[leaves], tables.total[leaves], tables.square[leaves] = count_now, total_now, square_now
-        count = np.maximum(count, 1.0)
-        first = total_now / count_now - total_before / count
-        second = square_now / count_now - square_before / count
+        first, second = self._forest.add(leaves, added, total, square)
         touched, lengths = self._members(leaves)
         c = len(self._first)
         self._first += np.bincount(touched, np.repeat(first, lengths), c)

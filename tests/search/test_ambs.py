@@ -11,6 +11,8 @@ from deephpo.search.ambs import frame_of
 from deephpo.search.create import create_search
 from deephpo.space.parameters import Categorical, Float, Integer
 from deephpo.space.space import Space
+from deephpo.surrogates.targets import Ranking
+from deephpo.surrogates.trees import Tree
 
 SPACE = Space(
     [Float("lr", 1e-5, 1, log=True), Integer("n", 1, 50), Categorical("c", ["a", "b", "c"]), Float("x", 0, 1)]
@@ -154,16 +156,17 @@ class TestFrames:
 
     @pytest.mark.parametrize("pending", [1, 32, 256, 75_264])
     def test_frames_are_short_while_little_was_asked_and_never_longer_than_a_64th_of_it(self, pending):
-        lengths = [
-            (n, len(list(results)))
-            for (_, _), results in itertools.groupby(range(10, 20_000), lambda n: frame_of(n, n + pending))
-            for n in [next(results)]
-        ]
-        assert all(length == 0 for n, length in lengths if n + pending < 127)
-        assert all(length < (n + pending) / 64 + 1 for n, length in lengths)
-        assert all(length <= n / 2 for n, length in lengths)
-        if pending > 10_000:
-            assert all(length >= (n + pending) / 128 - 1 for n, length in lengths[:-1] if n > pending / 16)
+        of_results = itertools.groupby(range(1, 20_000), lambda n: frame_of(n, n + pending))
+        frames = [list(results) for _, results in of_results][:-1]
+        assert all(len(frame) == 1 for frame in frames if frame[-1] + pending < 128)
+        assert all(len(frame) <= (frame[-1] + pending) / 64 for frame in frames if frame[-1] + pending >= 128)
+        assert len(frames) <= 128 + 65 * math.log2(20_000 / 128)
+
+    def test_a_frame_is_no_longer_than_what_was_known_before_it_however_much_is_pending(self):
+        of_results = itertools.groupby(range(1, 2000), lambda n: frame_of(n, n + 75_264))
+        frames = [list(results) for _, results in of_results][:-1]
+        assert all(len(frame) <= frame[0] for frame in frames)
+        assert len(frames) < 25
 
     def test_a_later_frame_is_larger(self):
         frames = [frame_of(n, n + pending) for n, pending in zip(range(2000), range(2000, 4000), strict=True)]
@@ -180,22 +183,25 @@ class TestFrames:
                 after.append([trial.config for trial in search.ask(20)])
             assert after[0] != after[1]
 
-    def test_a_result_within_a_frame_costs_the_same_however_many_there_are(self):
-        """No new trees, no new ranks, no counting: the surrogate is fitted with one result of 1,024 only."""
+    def test_a_result_within_a_frame_costs_the_same_however_many_there_are(self, monkeypatch):
+        """Its rank is found, and nothing else: no tree, no row and no value of before is looked at."""
         search = create_search("random", SQUARE)
         past = [(trial.config, bowl(trial.config)) for trial in search.ask(70_000)]
         search = create_search("ambs", SQUARE)
         for config, value in past:
             search.learn(config, value)
-        surrogate = search._strategy._surrogate
-        fits = []
-        fit = surrogate.fit
-        surrogate.fit = lambda *data: (fits.append(len(data[2])), fit(*data))
         (trial,) = search.ask()
+        routed, sorted_values = [], []
+        leaves, scores = Tree.leaves, Ranking.scores
+        monkeypatch.setattr(Tree, "leaves", lambda tree, X: (routed.append(len(X)), leaves(tree, X))[1])
+        monkeypatch.setattr(
+            Ranking, "scores", lambda ranking, y: (sorted_values.append(len(y)), scores(ranking, y))[1]
+        )
         for _ in range(100):
             search.tell(trial, 1.0)
             (trial,) = search.ask()
-        assert fits == [70_000]
+        assert routed == []  # a candidate brings its leaves with it
+        assert sorted_values == [1] * 100
 
     def test_a_new_best_brings_neighbours_of_its_own(self):
         search = after_the_design(told=600, seed=2)

@@ -1,0 +1,149 @@
+"""A search of several hundred points, so that frames are many results long, cut off in the middle of one."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from deephpo.engine.replay import replay
+from deephpo.search.create import create_search
+from deephpo.space.parameters import Categorical, Float, Integer
+from deephpo.space.space import Space
+from deephpo.storage.records import Asked, Ended, Learned, Observation, Suggested
+from deephpo.trial import Outcome, TrialState
+
+SPACE = Space(
+    [
+        Float("lr", 1e-5, 1e-1, log=True),
+        Float("narrow", 1e6, 1e6 + 1),
+        Integer("units", 8, 512, log=True),
+        Categorical("optimizer", ["sgd", "adam"]),
+        Float("momentum", 0.0, 0.99, when={"optimizer": ["sgd"]}),
+    ]
+)
+FINITE = Space([Integer(name, 1, 9) for name in "abc"])
+BASE = {"lr": 1e-2, "narrow": 1e6 + 0.5, "units": 64, "optimizer": "adam"}
+START = [BASE | {"lr": 1e-3}, BASE | {"units": 100}]
+OBSERVED = tuple(Observation(BASE | {"lr": 10.0**-k, "units": 8 * k}, float(k)) for k in range(2, 5))
+
+
+def loss(config):
+    return sum(
+        (math.log(abs(value) + 1) - 1.3 - 0.1 * k) ** 2 if not isinstance(value, str) else len(value) / 9
+        for k, value in enumerate(config.values())
+    )
+
+
+class Life:
+    """A search that is asked and told at random, and the records of it.
+
+    fail: so often a trial fails.
+    """
+
+    def __init__(self, search, seed=0, fail=0.0, records=()):
+        self.search, self.records = search, list(records)
+        self._random, self._fail = random.Random(seed), fail
+        self.pending = []
+
+    def live(self, points, most=7):
+        """Ask until so many points were asked; results come in any order."""
+        while sum(len(r.trials) for r in self.records if isinstance(r, Suggested)) < points:
+            q = self._random.randint(1, most)
+            trials = self.search.ask(q)
+            self.records += [Asked(0.0, q), Suggested(0.0, tuple(trials), self.search.exhausted)]
+            self.pending += trials
+            if self.search.exhausted:
+                return
+            while len(self.pending) > self._random.randint(3, 20):
+                self._settle(self.pending.pop(self._random.randrange(len(self.pending))))
+
+    def _settle(self, trial):
+        if self._random.random() < self._fail:
+            outcome = Outcome(trial.id, TrialState.FAILED, reason="it is so")
+            self.search.fail(trial, outcome.reason)
+        else:
+            outcome = Outcome(trial.id, TrialState.COMPLETED, loss(trial.config))
+            self.search.tell(trial, outcome.value)
+        self.records.append(Ended(0.0, 1, outcome))
+
+
+def check_resumed(search, resumed, records):
+    """Assert that a search and what was made of its records think the same."""
+    assert replay(resumed, records) is None
+    for known in ("rows", "values", "told_places", "pending_places"):
+        assert (getattr(search._history, known) == getattr(resumed._history, known)).all()
+    asked = [[trial.config for trial in one.ask(q)] for one in (search, resumed) for q in (1, 3, 40)]
+    assert asked[:3] == asked[3:]
+    mine, theirs = (one._strategy._surrogate for one in (search, resumed))
+    for table in ("count", "total", "square"):
+        assert (getattr(mine, table) == getattr(theirs, table)).all()
+
+
+@pytest.mark.parametrize("lie", ["believer", "max", "naive"])
+@pytest.mark.parametrize(("surrogate", "points"), [("forest", 300), ("extra-trees", 203), ("forest", 517)])
+def test_the_search_thinks_what_it_would_have_thought(surrogate, lie, points):
+    def create():
+        return create_search("ambs", SPACE, seed=5, surrogate=surrogate, lie=lie)
+
+    life = Life(create(), seed=points, fail=0.1)
+    life.live(points)
+    check_resumed(life.search, create(), life.records)
+
+
+def test_with_starting_points_and_observations_from_elsewhere():
+    def create(observed=True):
+        search = create_search("ambs", SPACE, seed=5, start=START)
+        for observation in OBSERVED if observed else ():
+            search.learn(observation.config, observation.value)
+        return search
+
+    life = Life(create(), records=[Learned(0.0, "elsewhere", OBSERVED)])
+    life.live(250)
+    check_resumed(life.search, create(observed=False), life.records)
+
+
+def test_a_finite_space_to_its_end():
+    def create():
+        return create_search("ambs", FINITE, seed=5)
+
+    for points in (400, 700, 729):
+        life = Life(create(), seed=points)
+        life.live(points, most=30)
+        check_resumed(life.search, create(), life.records)
+
+
+def test_a_search_that_was_resumed_can_be_resumed():
+    def create():
+        return create_search("ambs", SPACE, seed=5)
+
+    whole, life = Life(create(), seed=1), Life(create(), seed=1)
+    whole.live(400)
+    for points in (140, 251, 252, 400):
+        life.live(points)
+        resumed = create()
+        assert replay(resumed, life.records) is None
+        life.search = resumed
+    assert [r for r in life.records if isinstance(r, Suggested)] == [
+        r for r in whole.records if isinstance(r, Suggested)
+    ]
+
+
+def test_only_the_last_frame_is_thought_again(monkeypatch):
+    life = Life(create_search("ambs", SPACE, seed=5), seed=2)
+    life.live(600)
+    resumed = create_search("ambs", SPACE, seed=5)
+    asked = []
+    propose = resumed._strategy.propose
+    monkeypatch.setattr(
+        resumed._strategy, "propose", lambda q, history: (asked.append(q), propose(q, history))[1]
+    )
+    assert replay(resumed, life.records) is None
+    assert 0 < sum(asked) < 40
+
+
+def test_codes_of_a_narrow_number_are_those_of_its_values():
+    encoding = SPACE.encoding()
+    rows = encoding.sample(20_000, np.random.default_rng(0))
+    rows = np.concatenate([rows, encoding.mutate(rows, np.random.default_rng(1))])
+    assert (encoding.encode(encoding.decode(rows)) == rows).all()
