@@ -47,7 +47,7 @@ WORKERS = (1024, 4096, 16_384, 32_768, 75_264)
 QUICK_WORKERS = (256, 1024, 75_264)
 WINDOW = 4
 """The second table's virtual time, in median durations of a trial."""
-MOST_TRIALS = 70_000
+MOST_TRIALS = 20_000
 QUICK_MOST_TRIALS = 5_000
 
 PROBLEM = """
