@@ -19,8 +19,9 @@ EVERY = 5000
 class Freezer:
     """A watcher that sets aside all objects that are there, from time to time, as ``gc.freeze`` does.
 
-    They are freed as ever when nobody holds them any more; only a cycle that is alive at that moment, and
-    dies later, is not found before :meth:`thaw`.
+    They are freed as ever when nobody holds them any more.  A cycle is not found before :meth:`thaw` if it is
+    alive at that moment and dies later, or if it had grown old when it died: what lived through two
+    collections is looked at the first time only.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,8 @@ class Freezer:
     def refresh(self, state: RunState) -> None:
         """Set aside what is there, if enough came since the last time."""
         if state.done >= self._due:
+            # Of all things it takes 50 ms at the beginning; later as long, if each trial has 30 reports.
+            gc.collect(1 if self._due else 2)
             self._due = state.done + EVERY
             gc.freeze()
 

@@ -1,4 +1,5 @@
 import gc
+import weakref
 
 import pytest
 
@@ -14,6 +15,21 @@ def freezer(monkeypatch):
     freezer = Freezer()
     yield freezer
     freezer.thaw()
+
+
+@pytest.fixture
+def _by_hand():
+    """Let nothing be collected by itself."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+class Cycle:
+    """Holds itself: nobody but the garbage collector frees it."""
+
+    def __init__(self):
+        self.itself = self
 
 
 def in_sight(thing):
@@ -36,6 +52,18 @@ def test_it_is_set_aside_from_time_to_time_only(freezer, run_records):
     assert in_sight(later.trials[0])
     freezer.refresh(third)
     assert not in_sight(later.trials[0])
+
+
+@pytest.mark.usefixtures("_by_hand")
+def test_a_cycle_that_is_dead_by_then_is_freed_and_not_set_aside(freezer, run_records):
+    old = weakref.ref(Cycle())
+    gc.freeze()
+    gc.unfreeze()  # now it is among the oldest
+    freezer.refresh(RunState(run_records(0.3)))
+    assert old() is None
+    young = weakref.ref(Cycle())
+    freezer.refresh(RunState(run_records(*[0.5] * 3)))
+    assert young() is None
 
 
 def test_records_alone_do_nothing(freezer, run_records):
