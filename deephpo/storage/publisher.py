@@ -51,12 +51,12 @@ class Publisher:
 
     def refresh(self, state: RunState) -> None:
         """Start writing if it is time to."""
-        due = time.monotonic() - self._last >= self._pause_s and state.counts.total() != self._published
+        due = time.monotonic() - self._last >= self._pause_s and state.ends > self._published
         if due and state.declaration is not None and (self._thread is None or not self._thread.is_alive()):
             # All trials, so that the loop is not held up by choosing: the thread does it.
             arguments = (state.declaration, list(state.trials.values()), state.version)
             self._thread = Thread(target=self._write, args=arguments, daemon=True)
-            self._published = state.counts.total()
+            self._published = state.ends
             self._thread.start()
 
     def publish(self, state: RunState) -> str:

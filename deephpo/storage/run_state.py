@@ -81,6 +81,8 @@ class RunState:
         """The time of all workers since they joined, and what of it was spent in trials."""
         self.counts: Counter[TrialState] = Counter()
         """How many trials ended in each state."""
+        self.ends = 0
+        """How often a trial ended, those included that went out again: it only grows."""
         self.running: set[int] = set()
         self.best: TrialEntry | None = None
         self.exhausted = False
@@ -173,6 +175,7 @@ class RunState:
         self.running.discard(entry.id)
         self._busy.end(entry.started_s or 0.0, record.time_s)
         self.counts[outcome.state] += 1
+        self.ends += 1
         if self._is_better(entry):
             self.best = entry
 

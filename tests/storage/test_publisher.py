@@ -4,10 +4,12 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
+from threading import current_thread
 
 import h5py
 import pytest
 
+from deephpo.storage import archive
 from deephpo.storage import publisher as module
 from deephpo.storage.journal import Journal
 from deephpo.storage.publisher import Publisher
@@ -75,6 +77,17 @@ def test_nothing_is_written_again_when_nothing_is_new(directory, run_records, ha
         publisher.refresh(state)
         time.sleep(0.005)
     assert not directory.table.exists()
+
+
+def test_a_trial_that_went_out_again_and_ended_is_something_new(directory, run_records, hasty):
+    lost = Ended(1.0, 1, Outcome(0, TrialState.PREEMPTED, reason="its worker is lost"))
+    publisher, state = Publisher(directory), RunState([*run_records(None, finished=False), lost])
+    refresh_until(publisher, state, lambda: rows(directory))
+    publisher._thread.join()
+    state.apply(Started(2.0, 0, 2))
+    state.apply(Ended(3.0, 2, Outcome(0, TrialState.COMPLETED, 0.5, {"loss": 0.5})))
+    refresh_until(publisher, state, lambda: rows(directory)[0]["state"] == "completed")
+    publisher._thread.join()
 
 
 def test_a_directory_that_vanished_costs_a_warning_and_not_the_search(directory, run_records, hasty, caplog):
@@ -165,6 +178,25 @@ def check_rows(directory):
     return len(found)
 
 
+def test_what_takes_long_is_done_in_a_thread_and_in_short_blocks(directory, run_records, hasty, monkeypatch):
+    threads, sizes, write = [], [], h5py.Dataset.__setitem__
+
+    def note(dataset, place, values):
+        threads.append(current_thread())
+        sizes.append(len(values))
+        write(dataset, place, values)
+
+    monkeypatch.setattr(archive, "_BLOCK", 10)
+    monkeypatch.setattr(h5py.Dataset, "__setitem__", note)
+    publisher = Publisher(directory)
+    refresh_until(publisher, RunState(run_records(*[0.5] * 95)), directory.archive.exists)
+    publisher._thread.join()
+    assert set(threads) == {publisher._thread}
+    assert max(sizes) == 10
+    assert len(rows(directory)) == 95
+
+
+@pytest.mark.slow
 def test_the_loop_is_not_held_up_however_many_trials_there_are(directory, declaration, hasty, figure):
     """It goes on while 100,000 trials are chosen and written; 50 ms is what it may be held up at most."""
     state = RunState([Begun(0.0, "0.1.0", "head", "demo.py", declaration.to_dict(), {})])

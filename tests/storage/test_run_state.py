@@ -80,6 +80,7 @@ def test_a_preempted_trial_is_not_settled_and_counts_once_when_it_is_retried(run
     assert (entry.state, entry.worker, entry.started_s, entry.ended_s) == (None, 2, 4.0, None)
     state.apply(completed(6.0, 2, 0))
     assert (state.done, state.counts[TrialState.PREEMPTED], state.counts.total()) == (1, 0, 1)
+    assert state.ends == 2
     assert (entry.state, entry.reason, entry.ended_s) == (TrialState.COMPLETED, "", 6.0)
     assert state.best is entry
 
