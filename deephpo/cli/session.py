@@ -133,6 +133,7 @@ class Session:
             recorder.write([self.opening] if self.learned is None else [self.opening, self.learned])
             return loop.run()
         finally:
+            suggester.close()  # the loop may never have run
             freezer.thaw()
             driver.close()
             self.journal.close()

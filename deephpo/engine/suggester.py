@@ -33,7 +33,7 @@ class Suggester(Protocol):
         """Return the answers that are there."""
 
     def close(self) -> None:
-        """Give up what is not answered."""
+        """Give up what is not answered; may be called again."""
 
 
 class InlineSuggester:
@@ -65,6 +65,7 @@ class ThreadedSuggester:
         self._search = search
         self._actions: SimpleQueue[Ask | Tell | None] = SimpleQueue()
         self._answers: SimpleQueue[SuggestionsMade | BaseException] = SimpleQueue()
+        self._closed = False
         self._switch_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         self._thread = Thread(target=self._run, name="suggester", daemon=True)
@@ -85,13 +86,14 @@ class ThreadedSuggester:
         return answers
 
     def close(self) -> None:
-        """Let the thread end after the actions that it has."""
-        self._actions.put(None)
+        """Let the thread end after the action that it is at."""
+        self._closed = True
+        self._actions.put(None)  # it may be waiting
         sys.setswitchinterval(self._switch_s)
 
     def _run(self) -> None:
         try:
-            while (action := self._actions.get()) is not None:
+            while (action := self._actions.get()) is not None and not self._closed:
                 answer = _work(self._search, action)
                 if answer is not None:
                     self._answers.put(answer)

@@ -1,6 +1,8 @@
 """A session on a driver: its limits, its head and its end, and what happens when nothing can be written."""
 
 import os
+import sys
+import threading
 import time
 
 import pytest
@@ -116,6 +118,21 @@ def test_a_journal_that_cannot_be_written_any_more_ends_the_search_so_that_it_ca
     state = RunState(read_journal(directory.journal))
     assert +state.counts == {TrialState.COMPLETED: 20}
     assert sorted(state.trials) == list(range(20))
+
+
+def test_a_journal_that_cannot_even_be_begun_leaves_no_thread_behind(search, problem, capsys, monkeypatch):
+    def full(journal, records):
+        raise JournalFullError("the journal cannot be written: No space left on device")
+
+    monkeypatch.setattr(Journal, "append", full)
+    switch_s = sys.getswitchinterval()
+    assert search(problem, "--trials", 20) == 75
+    assert "The search stops: the journal cannot be written" in capsys.readouterr().out
+    assert sys.getswitchinterval() == switch_s
+    for thread in threading.enumerate():
+        if thread.name == "suggester":
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def test_a_picture_that_cannot_be_drawn_is_all_that_is_missing(

@@ -1,5 +1,6 @@
 import sys
 import time
+from threading import Event
 
 import pytest
 
@@ -140,9 +141,35 @@ def test_a_threaded_suggester_never_lets_the_loop_wait():
     assert time.monotonic() - began < 1.5
 
 
+def test_a_threaded_suggester_begins_nothing_more_once_it_is_closed():
+    class PausingSearch:
+        exhausted = False
+
+        def __init__(self):
+            self.asked, self.begun, self.go_on = 0, Event(), Event()
+
+        def ask(self, q):
+            self.asked += 1
+            self.begun.set()
+            self.go_on.wait(30)
+            return []
+
+    search = PausingSearch()
+    suggester = ThreadedSuggester(search)
+    for _ in range(5):
+        suggester.submit(Ask(1))
+    assert search.begun.wait(30)
+    suggester.close()
+    search.go_on.set()
+    suggester._thread.join(30)
+    assert not suggester._thread.is_alive()
+    assert search.asked == 1
+
+
 def test_beside_a_thinking_thread_the_loop_gets_the_interpreter_back_soon():
     before_s = sys.getswitchinterval()
     suggester = ThreadedSuggester(create_search("random", SPACE))
     assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
-    suggester.close()
-    assert sys.getswitchinterval() == pytest.approx(before_s)
+    for _ in range(2):
+        suggester.close()
+        assert sys.getswitchinterval() == pytest.approx(before_s)
