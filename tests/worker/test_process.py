@@ -113,7 +113,7 @@ def interrupted(ctx):
         handled.append(number)
         ctx.report(len(handled), handler=1.0)
     signal.signal(signal.SIGALRM, report)
-    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     for step in range(5000):
         ctx.report(step, main=1.0)
     signal.setitimer(signal.ITIMER_REAL, 0.0)
