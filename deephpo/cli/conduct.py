@@ -185,7 +185,7 @@ def _show_end(session: Session, directory: RunDirectory, exit_code: int) -> None
     files = (directory.table, directory.archive, directory.journal, directory.config, directory.log)
     names = ", ".join(path.name for path in (directory.picture, *files) if path.exists())
     _print(f"\nIn {directory.path}: {names}")
-    if exit_code == CAN_BE_RESUMED:
+    if exit_code == CAN_BE_RESUMED and session.state.declaration is not None:  # else nothing was recorded
         _print(f"Go on with: deephpo resume {directory.path}")
 
 
