@@ -6,8 +6,7 @@ Runs ``deephpo simulate``: the real search, coordinator and journal, with durati
 lognormal(60 s, 0.5) that pass at once, and the master charged with the CPU time that it really takes.  The
 first table is for machines of 2,048 to 75,264 workers; it takes some hours, since all of two million trials
 are really evaluated.  The second one is for shorter trials, over a few of them for each worker: there a cell
-that would take too many trials is foretold, from what one costs where as many come in a second, and marked
-with "~".
+that would take too many trials is foretold, from what one costs in the first table, and marked with "~".
 """
 
 from __future__ import annotations
@@ -130,24 +129,29 @@ def _output_of(command: Sequence[str]) -> tuple[str, float]:
     return said, usage.ru_maxrss / 1000
 
 
-def foretold(case: Row, measured: Sequence[Row]) -> Row:
+def foretold(case: Row, steady: Sequence[Row]) -> Row:
     """Return the case as the cost of a trial foretells it: no more can end in a second than are worked off.
 
-    The cost is that of the simulation in which the most similar number ends in a second.  It hardly depends
-    on the number of workers, but what is done once a turn is shared by all that ended in it.
+    The cost is that of the first table's simulation with the most similar number of workers: what is done
+    once a turn or once a frame is shared by all results in it, and those grow with the number of workers.
     """
-    similar = min(measured, key=lambda row: abs(math.log(row.rate / case.rate)))
+    similar = min(steady, key=lambda row: abs(math.log(row.workers / case.workers)))
     capacity = 1000 / similar.cpu_ms
     return replace(case, utilisation=min(1.0, capacity / case.rate), cpu_ms=similar.cpu_ms, foretold=True)
 
 
 def past_one_master(
-    space: str, workers: Sequence[int], most_trials: int, simulate: Callable[[Row], Row]
+    space: str,
+    workers: Sequence[int],
+    most_trials: int,
+    simulate: Callable[[Row], Row],
+    steady: Sequence[Row],
 ) -> list[Row]:
     """Return the rows of the second table for one space; what would be too large is foretold."""
     cases = [Row(space, count, trial_s, WINDOW * trial_s) for trial_s in SHORT_TRIALS_S for count in workers]
     measured = {case: simulate(case) for case in cases if case.workers * WINDOW <= most_trials}
-    return [measured.get(case) or foretold(case, list(measured.values())) for case in cases]
+    of_space = [row for row in steady if row.space == space]
+    return [measured.get(case) or foretold(case, of_space) for case in cases]
 
 
 def peer_rows(space: str, cache: Path) -> list[Row]:
@@ -240,7 +244,9 @@ def main() -> None:
             for space in SPACES
         ]
         print_steady(steady)
-        past = [row for space in SPACES for row in past_one_master(space, workers, most_trials, simulate)]
+        past = [
+            row for space in SPACES for row in past_one_master(space, workers, most_trials, simulate, steady)
+        ]
         print_past_one_master(past, most_trials)
     if options.peers:
         print_steady([row for space in SPACES for row in peer_rows(space, options.cache)])
