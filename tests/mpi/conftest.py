@@ -31,6 +31,16 @@ def line(ranks: int, *words: object, launcher: Sequence[str] = ()) -> list[str]:
     return [str(word) for word in (BIN / "mpirun", *launcher, "-n", ranks, BIN / "deephpo", *words)]
 
 
+def until_it_starts(run: Callable[[], subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:
+    """Run a job again if mpirun did not even begin: once in some hundred times Open MPI 5 fails so by itself."""
+    ended = run()
+    for _ in range(2):
+        if ended.returncode != 213 or "listener thread failed to start" not in ended.stderr + ended.stdout:
+            break
+        ended = run()
+    return ended
+
+
 @pytest.fixture
 def mpirun(command) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs ``deephpo`` on so many ranks, to the end."""
@@ -43,7 +53,7 @@ def mpirun(command) -> Callable[..., subprocess.CompletedProcess[str]]:
         **environment: str,
     ):
         words = line(ranks, *words, launcher=launcher)
-        return command(*words, timeout=timeout, env={**ENVIRONMENT, **environment})
+        return until_it_starts(lambda: command(*words, timeout=timeout, env={**ENVIRONMENT, **environment}))
 
     return run
 
@@ -54,7 +64,7 @@ def mpirun_python(command) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(ranks: int, program: str, timeout: float = 60):
         words = (BIN / "mpirun", *FAULT_TOLERANT, "-n", ranks, sys.executable, program)
-        return command(*words, timeout=timeout, env=ENVIRONMENT)
+        return until_it_starts(lambda: command(*words, timeout=timeout, env=ENVIRONMENT))
 
     return run
 
