@@ -32,7 +32,7 @@ def line(ranks: int, *words: object, launcher: Sequence[str] = ()) -> list[str]:
 
 
 def until_it_starts(run: Callable[[], subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:
-    """Run a job again if mpirun did not even begin: once in some hundred times Open MPI 5 fails so by itself."""
+    """Run a job again if mpirun did not even begin: now and then Open MPI 5 fails so by itself."""
     ended = run()
     for _ in range(2):
         if ended.returncode != 213 or "listener thread failed to start" not in ended.stderr + ended.stdout:
