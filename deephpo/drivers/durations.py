@@ -13,10 +13,14 @@ _DRAWS: dict[str, tuple[str, Callable[..., float]]] = {
     "constant": ("seconds", lambda rng, seconds: seconds),
     "uniform": ("low,high", lambda rng, low, high: rng.uniform(low, high)),
     "exponential": ("mean", lambda rng, mean: rng.exponential(mean)),
-    "lognormal": ("median,sigma", lambda rng, median, sigma: median * np.exp(sigma * rng.normal())),
+    "lognormal": (
+        "median,sigma",
+        lambda rng, median, sigma: median * np.exp(min(sigma * rng.normal(), 700.0)),
+    ),
 }
 
 DEFAULT = "lognormal:60,0.5"
+_SHORTEST_S, _LONGEST_S = 1e-3, 1e9
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class DurationModel:
     def __call__(self, trial_id: int) -> float:
         """Return the duration of one trial in seconds."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(2, trial_id)))
-        return max(1e-3, float(self.draw(rng)))
+        return min(max(_SHORTEST_S, float(self.draw(rng))), _LONGEST_S)
 
 
 def parse_durations(spec: str, seed: int) -> DurationModel:

@@ -66,7 +66,8 @@ class RealColumn:
         self._low, self._high, self._log = parameter.low, parameter.high, parameter.log
         bounds = np.array([parameter.low, parameter.high])
         self._start, self._stop = np.log(bounds) if parameter.log else bounds
-        self._narrow = max(abs(self._start), abs(self._stop)) > _NARROW * (self._stop - self._start)
+        largest = max(abs(self._start), abs(self._stop))
+        self._narrow = largest / _NARROW > self._stop - self._start
 
     def snap(self, points: NDArray[np.float64]) -> Codes:
         """Return the points themselves, in single precision."""
@@ -161,6 +162,8 @@ class LevelColumn:
         parameter = self.parameter
         if isinstance(parameter, Categorical):
             return next(i for i, choice in enumerate(parameter.choices) if same_value(choice, value))
+        if isinstance(parameter, Integer):  # exact beyond 2^53 too
+            return (int(value) - parameter.low) // (parameter.step or 1)  # type: ignore[arg-type]
         return round((float(value) - parameter.low) / float(parameter.step or 1))  # type: ignore[arg-type]
 
     def axis(self, most: int | None) -> Codes:

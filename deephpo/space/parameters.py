@@ -21,6 +21,7 @@ from deephpo.trial import Value
 MOST_LEVELS = 2**20
 """An encoded value is one float32; more levels than this would not keep a code of their own."""
 
+_LARGEST_LOG = 2**53
 _SHOWN = 8
 """So many choices of a parameter stand in a message, at the most."""
 
@@ -111,6 +112,11 @@ class Integer:
         _check_bounds(self, positive_above=0.5)
         if self.step is not None:
             _check_step(self)
+        if self.log and self.high > _LARGEST_LOG:
+            raise SpaceError(
+                f"{_label(self)}: with log=True high may be at most 2**53, not {self.high}: beyond that "
+                "neighbours have the same logarithm. Search over its exponent, and compute it in run()."
+            )
         _check_levels(self, self.levels)
         _finish(self)
 

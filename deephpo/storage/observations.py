@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,15 +61,25 @@ def _from_journal(path: Path, declaration: Declaration) -> Iterator[tuple[Mappin
 
 
 def _from_table(path: Path, space: Space) -> Iterator[tuple[Mapping[str, Value], float | None]]:
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file)
         missing = {"state", "value"} - set(reader.fieldnames or ())
         if missing:
             raise OptionError(f"--warm-start: {path} is no results.csv: it has no column {missing.pop()!r}.")
         for row in reader:
             if row["state"] in (TrialState.COMPLETED, TrialState.FAILED):
-                value = float(row["value"]) if row["state"] == TrialState.COMPLETED else None
+                completed = row["state"] == TrialState.COMPLETED
+                value = _number(row["value"], f"{path}, line {reader.line_num}") if completed else None
                 yield dict(_parsed_cells(row, space)), value
+
+
+def _number(text: str, where: str) -> float | None:
+    """Return the value of a completed trial; None if it is no finite number, as of a trial that failed."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        raise OptionError(f"--warm-start: {where}: a completed trial has no number, but {text!r}.") from None
+    return value if math.isfinite(value) else None
 
 
 def _parsed_cells(row: Mapping[str, Any], space: Space) -> Iterator[tuple[str, Value]]:

@@ -68,3 +68,8 @@ def test_a_wrong_text_is_refused_with_the_right_one(spec, sentence):
     with pytest.raises(OptionError, match=r"^--duration: ") as caught:
         parse_durations(spec, 0)
     assert sentence in str(caught.value)
+
+
+def test_a_duration_is_finite_whatever_is_drawn():
+    draw = parse_durations("lognormal:60,1000", seed=1)
+    assert all(0 < draw(trial) <= 1e9 for trial in range(200))

@@ -6,6 +6,7 @@ import pytest
 from deephpo.space.columns import column_of
 from deephpo.space.conditions import Between, Clause
 from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
+from deephpo.space.space import Space
 
 REAL = [Float("x", -2, 5), Float("x", 1e-6, 1e2, log=True)]
 LEVELS = [
@@ -166,3 +167,17 @@ def test_codes_are_admitted_as_their_values_are(parameter, allowed):
     admitted = column.admits(clause, codes)
     assert admitted.tolist() == [clause.admits(value) for value in column.values(codes)]
     assert 0 < admitted.sum() < 300
+
+
+def test_every_whole_number_beyond_what_a_float_holds_has_its_own_code():
+    space = Space([Integer("x", 10**17, 10**17 + 50)])
+    encoding = space.encoding()
+    configs = encoding.decode(np.concatenate(list(encoding.grid())))
+    assert len({config["x"] for config in configs}) == 51
+    assert encoding.decode(encoding.encode(configs)) == configs
+
+
+def test_bounds_of_any_size_can_be_compared(recwarn):
+    encoding = Space([Float("x", -8e307, 8e307)]).encoding()
+    assert encoding.sample(10, np.random.default_rng(0)).shape == (10, 1)
+    assert not recwarn.list

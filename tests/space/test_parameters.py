@@ -31,6 +31,10 @@ from deephpo.space.parameters import NO_DEFAULT, Categorical, Float, Integer, Or
         (lambda: Integer("n", 0, 9, step=1.5), "Integer 'n': step must be a whole number, not 1.5"),
         (lambda: Integer("n", None, 9), "Integer 'n': low must be a finite number, not None"),
         (lambda: Integer("n", 0, 10**400), "Integer 'n': high must be a finite number, not 1000"),
+        (
+            lambda: Integer("n", 2**70, 2**70 + 9, log=True),
+            "with log=True high may be at most 2..53, not 11805",
+        ),
         (lambda: Integer("n", 0, 2**30), "give it a larger step, or use Float and round in run"),
         (lambda: Float("x", 0, 1, step=1e-8), "100000001 values .* give it a larger step, or leave the step"),
         (
