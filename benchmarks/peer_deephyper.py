@@ -47,23 +47,25 @@ class DeepHyperMaster:
 
     def observe(self, n: int) -> None:
         """Ask n random configurations, and tell all of them at once."""
-        asked = self.begin(n)
-        self.tell(asked, [self.evaluate(point) for point in asked])
-
-    def begin(self, n: int) -> list[dict[str, Any]]:
-        """Return n random configurations, with which the search begins."""
-        directory = tempfile.mkdtemp()
-        self._search = CBO(
-            problem(self._space),
-            random_state=self._seed,
-            log_dir=directory,
-            n_initial_points=n,
-            **self._settings,
-        )
+        self._create(n_initial_points=n)
         asked: list[dict[str, Any]] = []
         while len(asked) < n:
             asked += self._search.ask(min(_BLOCK, n - len(asked)))
-        return asked
+        self.tell(asked, [self.evaluate(point) for point in asked])
+
+    def begin(self, n: int) -> list[dict[str, Any]]:
+        """Return n configurations, with which the search begins; its model speaks from ten results on."""
+        self._create()
+        return self.ask(n)
+
+    def _create(self, **settings: Any) -> None:
+        self._search = CBO(
+            problem(self._space),
+            random_state=self._seed,
+            log_dir=tempfile.mkdtemp(),
+            **self._settings,
+            **settings,
+        )
 
     def ask(self, q: int) -> list[dict[str, Any]]:
         """Return q configurations."""
