@@ -38,7 +38,7 @@ LIMITS_S = {2048: 3600.0, 10_240: 1800.0, 75_264: 660.0}
 QUICK_LIMITS_S = {256: 600.0, 2048: 240.0}
 
 PEERS_WORKERS = (1024, 2048)
-PEERS_UNTIL_S, PEERS_LIMIT_S = 600.0, 120.0
+PEERS_UNTIL_S, PEERS_LIMIT_S = 600.0, 90.0
 """For how long of virtual time the peers are simulated, and with how many CPU seconds at the most."""
 
 SHORT_TRIALS_S = (1.0, 5.0, 15.0, 60.0)
