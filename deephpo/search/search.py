@@ -153,10 +153,11 @@ class Search:
     def learn(self, config: Config, value: float | None) -> None:
         """Take an observation from elsewhere, which the model knows from now on and no ask repeats.
 
-        config: complete, as ``Space.complete`` returns it.  value: None if it failed.
+        config: complete, as ``Space.complete`` returns it.  value: None, NaN or infinity if it failed.
         """
+        told = self._sign * value if value is not None and math.isfinite(value) else math.inf
         for row in self._history.new(self._encoding.encode([config])):
-            self._history.learnt(row, math.inf if value is None else self._sign * value)
+            self._history.learnt(row, told)
 
     def _settle(self, trial: Trial, value: float) -> None:
         if not isinstance(trial, Trial):

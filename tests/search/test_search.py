@@ -110,3 +110,10 @@ def test_what_is_no_trial_is_refused(search):
         search.tell(0, 1.0)
     with pytest.raises(TypeError, match="take a trial that"):
         search.fail(0, "it crashed")
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
+def test_an_observation_without_a_finite_value_is_a_failure(value):
+    search = create_search("random", Space([Float("x", 0, 1)]))
+    search.learn({"x": 0.5}, value)
+    assert (search._history.n, search._history.succeeded, search._history.best) == (1, 0, math.inf)
