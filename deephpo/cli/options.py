@@ -13,7 +13,8 @@ from typing import Any
 
 from deephpo.engine.coordinator import RETRIES
 from deephpo.errors import OptionError
-from deephpo.search.create import AMBS_OPTIONS, LIES, SEARCHES, SURROGATES, check_options
+from deephpo.search.create import METHODS, SEARCHES, method_of
+from deephpo.search.options import Choice
 from deephpo.worker.limits import parse_memory
 
 DEFAULT_TRIALS = 100
@@ -69,7 +70,7 @@ class SearchOptions:
     def from_dict(cls, record: Mapping[str, Any]) -> SearchOptions:
         """Return the options that :meth:`to_dict` wrote."""
         values = {name: entry["value"] for name, entry in record.items()}
-        strategy = {name: values.pop(name) for name in AMBS_OPTIONS if name in values}
+        strategy = {name: values.pop(name) for name in _owners() if name in values}
         origins = {name: entry["origin"] for name, entry in record.items()}
         warm_start = values.pop("warm_start")
         return cls(
@@ -81,23 +82,10 @@ class SearchOptions:
         )
 
 
-_STRATEGY_DEFAULTS: dict[str, Any] = {"surrogate": "forest", "kappa": 1.96, "lie": "believer", "initial": 10}
-
-
 def add_search_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``search`` and ``simulate`` have in common."""
     search = parser.add_argument_group("the search")
-    search.add_argument("--search", metavar="NAME", help=f"{', '.join(SEARCHES)} (default: ambs)")
-    search.add_argument(
-        "--surrogate", metavar="NAME", help=f"ambs: {', '.join(SURROGATES)} (default: forest)"
-    )
-    search.add_argument("--kappa", type=float, help="ambs: weight of the uncertainty (default: 1.96)")
-    search.add_argument(
-        "--lie", metavar="NAME", help=f"ambs: pending trials count as {', '.join(LIES)} (default: believer)"
-    )
-    search.add_argument(
-        "--initial", type=int, metavar="N", help="ambs: successes before the model (default: 10)"
-    )
+    search.add_argument("--search", metavar="NAME", help=f"{', '.join(SEARCHES)} (default: {SEARCHES[0]})")
     search.add_argument(
         "--seed",
         type=int,
@@ -110,6 +98,7 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="begin with the results of a run directory or results.csv",
     )
+    _add_strategy_arguments(parser)
     end = parser.add_argument_group("the end, whichever comes first")
     end.add_argument(
         "--trials",
@@ -124,6 +113,29 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="so much time: 90s, 30m, 1h30m, 2:00:00; a number alone means seconds",
     )
+
+
+def _add_strategy_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that only some searches have; each says which."""
+    group = parser.add_argument_group("options of some searches")
+    for name, owners in _owners().items():
+        option = METHODS[owners[0]].options[name]
+        names = f": {', '.join(option.names)}" if isinstance(option, Choice) else ""
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=option.read,
+            metavar="NAME" if isinstance(option, Choice) else "N",
+            help=f"{', '.join(owners)}: {option.help}{names} (default: {option.default})",
+        )
+
+
+def _owners() -> dict[str, list[str]]:
+    """Return the options that only some searches have, and which searches those are."""
+    owners: dict[str, list[str]] = {}
+    for search, method in METHODS.items():
+        for name in method.options:
+            owners.setdefault(name, []).append(search)
+    return owners
 
 
 def add_fault_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,12 +166,10 @@ def add_fault_arguments(parser: argparse.ArgumentParser) -> None:
 def resolve(arguments: argparse.Namespace) -> SearchOptions:
     """Return the options with defaults filled in; raises OptionError for what cannot be."""
     given = {name: value for name, value in vars(arguments).items() if value is not None}
-    search = given.get("search", "ambs")
-    strategy = {name: given[name] for name in AMBS_OPTIONS if name in given}
-    if search in SEARCHES:
-        check_options(search, strategy)
-    if search == "ambs":
-        strategy = _STRATEGY_DEFAULTS | strategy
+    search = given.get("search", SEARCHES[0])
+    strategy = {name: given[name] for name in _owners() if name in given}
+    method_of(search).check(search, strategy)
+    strategy = method_of(search).defaults() | strategy
     defaults: dict[str, Any] = {
         "search": search,
         "trials": None if "time_limit_s" in given else DEFAULT_TRIALS,

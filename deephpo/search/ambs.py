@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,8 +30,10 @@ from deephpo.search.history import History
 from deephpo.search.untried import Untried
 from deephpo.space.arrays import Rows, Vector, key
 from deephpo.space.encoding import Encoding
+from deephpo.surrogates.forest import ForestSurrogate
 from deephpo.surrogates.protocol import Places, Surrogate
 from deephpo.surrogates.targets import Ranking
+from deephpo.surrogates.trees import Kind
 
 Lie = Literal["believer", "min", "mean", "max", "naive"]
 
@@ -85,7 +87,7 @@ class AsynchronousModelBasedSearch:
         self._kappa = kappa
         self._lie = lie
         self._initial = initial
-        self._design = SobolSearch(encoding, np.random.default_rng(design))
+        self._design = SobolSearch(encoding, design)
         self._untried = Untried(encoding, np.random.default_rng(untried))
         self._frame: tuple[int, int] | None = None
         self._ranking: Ranking | None = None
@@ -219,6 +221,14 @@ class AsynchronousModelBasedSearch:
         """Return the generator for when m points were asked: it does not depend on what was drawn before."""
         key = (*self._seed.spawn_key, purpose, m)
         return np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
+
+
+def ambs(
+    encoding: Encoding, seed: np.random.SeedSequence, *, surrogate: Kind = "forest", **options: Any
+) -> AsynchronousModelBasedSearch:
+    """Return the search with a forest, or with extremely randomised trees, for its surrogate."""
+    own, below = seed.spawn(2)
+    return AsynchronousModelBasedSearch(encoding, own, ForestSurrogate(below, surrogate), **options)
 
 
 def _lowest(values: Vector, k: int) -> Places:

@@ -20,7 +20,8 @@ BLOCK = 64
 class SobolSearch:
     """Scrambled Sobol points: any first 2^k of them are spread evenly (A. Owen, 1998)."""
 
-    def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
+    def __init__(self, encoding: Encoding, seed: np.random.SeedSequence) -> None:
+        rng = np.random.default_rng(seed)
         sampler = Sobol(encoding.d, scramble=True, rng=rng)
         self._stream = _Stream(encoding, rng, lambda: sampler.random(BLOCK))
 
@@ -32,7 +33,8 @@ class SobolSearch:
 class LatinHypercubeSearch:
     """One Latin hypercube of 64 points after the other (M. McKay et al., Technometrics 21, 1979)."""
 
-    def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
+    def __init__(self, encoding: Encoding, seed: np.random.SeedSequence) -> None:
+        rng = np.random.default_rng(seed)
         sampler = LatinHypercube(encoding.d, rng=rng)
         self._stream = _Stream(encoding, rng, lambda: sampler.random(BLOCK))
 

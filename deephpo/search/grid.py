@@ -17,7 +17,8 @@ A categorical, whose values have no order, keeps all of them."""
 class GridSearch:
     """Counts through the grid once; the last parameter moves fastest."""
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, seed: np.random.SeedSequence) -> None:
+        del seed  # nothing is drawn
         self._d = encoding.d
         self._cells = encoding.grid(LEVELS)
 

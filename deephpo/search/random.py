@@ -13,10 +13,10 @@ from deephpo.space.encoding import Encoding
 class RandomSearch:
     """Draws every configuration independently (J. Bergstra, Y. Bengio, JMLR 13, 2012)."""
 
-    def __init__(self, encoding: Encoding, rng: np.random.Generator) -> None:
+    def __init__(self, encoding: Encoding, seed: np.random.SeedSequence) -> None:
         self._encoding = encoding
-        self._rng = rng
-        self._untried = Untried(encoding, rng.spawn(1)[0])
+        self._rng = np.random.default_rng(seed)
+        self._untried = Untried(encoding, self._rng.spawn(1)[0])
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
