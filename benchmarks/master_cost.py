@@ -29,7 +29,7 @@ from statistics import median
 
 import numpy as np
 from landscape import Landscape
-from peers import CACHE, PEERS, REQUIREMENTS, PeerCost, environment, peer_cost, version
+from peers import CACHE, PEERS, PeerCost, environment, peer_cost, version
 from rounds import measure
 
 from deephpo import Between, Categorical, Float, Integer, Space
@@ -214,7 +214,8 @@ def main() -> None:
     print(f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"distinct suggestions per CPU second, median of {seeds}")
     if options.peers:
-        versions = [f"{package} {version(package, options.cache)}" for package in REQUIREMENTS]
+        packages = dict.fromkeys(peer.package for peer in PEERS)
+        versions = [f"{package} {version(package, options.cache)}" for package in packages]
         limits = f"at most {options.limit_s:.0f} CPU seconds a measurement, {options.peer_seeds} seed(s)"
         print(f"peers: {', '.join(versions)}; {limits}")
     own_figures("flat", TOLD[0], 1)  # imports and first touches

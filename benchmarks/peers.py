@@ -2,8 +2,13 @@
 
     python benchmarks/peers.py [--cache ~/.cache/deephpo/peers]
 
-makes the environments (about a minute and 700 MB; PyPI is needed) and says which ones there are; other
-benchmarks make them when they are asked for peers.  None of it is ever installed beside deephpo.
+makes the environments (about three minutes and 4 GB; PyPI is needed) and says which ones there are; other
+benchmarks make those that they need when they are asked for peers.  None of it is ever installed beside
+deephpo.
+
+Two of them hold torch, which on PyPI comes with CUDA and takes another 5 GB each; the CPU build is enough:
+
+    PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu python benchmarks/peers.py
 """
 
 from __future__ import annotations
@@ -21,8 +26,15 @@ from typing import Any
 from one_server import Busy
 
 CACHE = Path.home() / ".cache" / "deephpo" / "peers"
-REQUIREMENTS = {"deephyper": "deephyper==0.13.2", "optuna": "optuna==5.*"}
-"""What each environment holds, by its name."""
+REQUIREMENTS = {
+    "deephyper": ("deephyper==0.13.2",),
+    "optuna": ("optuna==5.*",),
+    "optuna-gp": ("optuna==5.*", "torch==2.13.*", "scipy"),
+    "hyperopt": ("hyperopt==0.3.*",),
+    "smac": ("smac==2.4.*",),
+    "ax": ("ax-platform==1.3.*", "torch==2.13.*"),
+}
+"""What each environment holds, by its name; the first is what it is named for."""
 
 
 @dataclass(frozen=True)
@@ -62,27 +74,29 @@ def environment(package: str, cache: Path = CACHE) -> Path | None:
     """Return the Python of a package's environment, which is made if need be; None if it cannot be."""
     directory = cache.expanduser() / package
     python, done = directory / "bin" / "python", directory / "installed"
-    if done.exists() and done.read_text() == REQUIREMENTS[package]:
+    wanted = REQUIREMENTS[package]
+    if done.exists() and done.read_text() == " ".join(wanted):
         return python
-    print(f"installing {REQUIREMENTS[package]} into {directory}", file=sys.stderr)
+    print(f"installing {' '.join(wanted)} into {directory}", file=sys.stderr)
     for command in (
         [sys.executable, "-m", "venv", "--clear", str(directory)],
-        [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", REQUIREMENTS[package]],
+        [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted],
     ):
         made = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if made.returncode:
             print(f"{package} cannot be installed: {made.stderr.strip()[-500:]}", file=sys.stderr)
             return None
-    done.write_text(REQUIREMENTS[package])
+    done.write_text(" ".join(wanted))
     return python
 
 
 def version(package: str, cache: Path = CACHE) -> str:
-    """Return the version that a package's environment holds, which is made if need be."""
+    """Return the version of what an environment is named for; the environment is made if need be."""
     python = environment(package, cache)
     if python is None:
         return "not available"
-    code = f"from importlib.metadata import version; print(version({package!r}))"
+    distribution = REQUIREMENTS[package][0].split("==")[0]
+    code = f"from importlib.metadata import version; print(version({distribution!r}))"
     return subprocess.run([str(python), "-c", code], capture_output=True, text=True).stdout.strip()
 
 
