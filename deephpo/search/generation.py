@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from deephpo.acquisition import lower_confidence_bound
 from deephpo.space.arrays import Rows, Vector, key
 from deephpo.surrogates.protocol import ALL, Places, Posterior, Which
 
-WORN_OUT = 1 / 8
-"""The share of the candidates after which the best of them are used up."""
+Score = Callable[[Vector, Vector], Vector]
+"""From means and standard deviations to what candidates score, shape (k,) each; the lowest is the best."""
 
 
 class Generation:
-    """Candidates and the surrogate's belief about them, kept up to date while it learns.
+    """Candidates and the surrogate's belief about them, kept up to date while it learns."""
 
-    kappa: the weight of the uncertainty in their lower confidence bounds.
-    """
-
-    def __init__(self, candidates: Rows, posterior: Posterior, kappa: float) -> None:
+    def __init__(self, candidates: Rows, posterior: Posterior, score: Score) -> None:
         self._candidates = candidates
         self._posterior = posterior
-        self._kappa = kappa
+        self._score = score
         self._barred = np.zeros(len(candidates), dtype=np.bool_)
-        self._bound: Vector = np.empty(len(candidates))
+        self._scores: Vector = np.empty(len(candidates))
         self._mean: Vector = np.empty(len(candidates))
-        self._picks = 0
+        self.picks = 0
+        """How many points were picked."""
         self._look_again(ALL)
 
-    @property
-    def worn_out(self) -> bool:
-        """Whether so many points were picked that fresh candidates are due."""
-        return self._picks >= WORN_OUT * len(self._candidates)
+    def pick(
+        self, tried: set[bytes], taken: set[bytes], rng: np.random.Generator | None = None
+    ) -> int | None:
+        """Return the most promising candidate that is neither tried nor taken; None if all are.
 
-    def pick(self, tried: set[bytes], taken: set[bytes]) -> int | None:
-        """Return the most promising candidate that is neither tried nor taken; None if all are."""
-        while np.isfinite(self._bound[index := int(self._bound.argmin())]):
+        rng: if the most promising one of all is tried or taken, any other is drawn.
+        """
+        while np.isfinite(self._scores[index := int(self._scores.argmin())]):
             self._barred[index] = True
-            self._bound[index] = np.inf
+            self._scores[index] = np.inf
             row = key(self._candidates[index])
             if row not in tried and row not in taken:
-                self._picks += 1
+                self.picks += 1
                 return index
+            if rng is not None:
+                self._scores = np.where(self._barred, np.inf, rng.random(len(self._scores)))
         return None
 
     def row(self, index: int) -> Rows:
@@ -63,6 +64,6 @@ class Generation:
 
     def _look_again(self, which: Which) -> None:
         mean, std = self._posterior.belief(which)
-        bound = lower_confidence_bound(mean, std, self._kappa)
-        bound[self._barred[which]] = np.inf
-        self._mean[which], self._bound[which] = mean, bound
+        scores = self._score(mean, std)
+        scores[self._barred[which]] = np.inf
+        self._mean[which], self._scores[which] = mean, scores

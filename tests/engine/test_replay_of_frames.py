@@ -75,7 +75,7 @@ def check_resumed(search, resumed, records):
         assert (getattr(search._history, known) == getattr(resumed._history, known)).all()
     asked = [[trial.config for trial in one.ask(q)] for one in (search, resumed) for q in (1, 3, 40)]
     assert asked[:3] == asked[3:]
-    mine, theirs = (one._strategy._surrogate for one in (search, resumed))
+    mine, theirs = (one._strategy.then.surrogate for one in (search, resumed))
     for table in ("count", "total", "square"):
         assert (getattr(mine, table) == getattr(theirs, table)).all()
 

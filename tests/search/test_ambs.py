@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deephpo.search.ambs import frame_of
+from deephpo.search.frames import frame_of
 from deephpo.search.create import create_search
 from deephpo.space.parameters import Categorical, Float, Integer
 from deephpo.space.space import Space
@@ -208,12 +208,12 @@ class TestFrames:
         assert frame_of(600, 602) == frame_of(602, 606)
         trials = search.ask(2)
         search.tell(trials[0], 5.0)
-        before = search._strategy._generation
+        before = search._strategy.then._generation
         search.ask()
-        assert search._strategy._generation is before
+        assert search._strategy.then._generation is before
         search.tell(trials[1], -5.0)
         (trial,) = search.ask()
-        assert search._strategy._generation is not before
+        assert search._strategy.then._generation is not before
         assert math.dist(trial.config.values(), trials[1].config.values()) < 0.2
 
 
@@ -241,7 +241,7 @@ class TestWhatWasGivenOutOtherwise:
     def check(self, search):
         """The surrogate knows of each row into which leaves it fell."""
         search.ask(1)
-        rows, surrogate = search._history.rows, search._strategy._surrogate
+        rows, surrogate = search._history.rows, search._strategy.then.surrogate
         for t, tree in enumerate(surrogate._trees):
             assert (surrogate._node_of[t, : len(rows)] == tree.leaves(rows)).all()
 

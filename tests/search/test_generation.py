@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deephpo.search.generation import WORN_OUT, Generation
+from deephpo.search.generation import Generation
 from deephpo.space.arrays import key
 from deephpo.surrogates.protocol import ALL
 
@@ -35,16 +35,20 @@ def posterior():
     return Table()
 
 
+def bound(kappa):
+    return lambda mean, std: mean - kappa * std
+
+
 @pytest.fixture
 def generation(posterior):
-    return Generation(ROWS, posterior, kappa=2.0)
+    return Generation(ROWS, posterior, bound(2.0))
 
 
 def test_the_lowest_bound_is_picked(posterior, generation):
     assert generation.pick(set(), set()) == 0
     posterior.stds[30] = 100.0
-    assert Generation(ROWS, posterior, kappa=2.0).pick(set(), set()) == 30
-    assert Generation(ROWS, posterior, kappa=0.0).pick(set(), set()) == 0
+    assert Generation(ROWS, posterior, bound(2.0)).pick(set(), set()) == 30
+    assert Generation(ROWS, posterior, bound(0.0)).pick(set(), set()) == 0
 
 
 def test_what_was_picked_tried_or_taken_is_not_picked(generation):
@@ -75,8 +79,17 @@ def test_what_was_picked_stays_so_whatever_is_learnt_of_it(generation):
     assert generation.pick(set(), set()) == 1
 
 
-def test_it_is_worn_out_when_its_best_are_used_up(generation):
-    for _ in range(int(WORN_OUT * 40)):
-        assert not generation.worn_out
-        generation.pick(set(), set())
-    assert generation.worn_out
+def test_it_counts_its_picks(generation):
+    assert [generation.picks, generation.pick(set(), {key(ROWS[0])}), generation.picks] == [0, 1, 1]
+
+
+def test_in_place_of_a_best_that_was_tried_any_other_is_drawn(posterior):
+    tried = {key(ROWS[0]), key(ROWS[1])}
+    picks = [
+        Generation(ROWS, posterior, bound(2.0)).pick(tried, set(), np.random.default_rng(seed))
+        for seed in range(60)
+    ]
+    assert min(picks) >= 2
+    assert len(set(picks)) > 20
+    free = Generation(ROWS, posterior, bound(2.0)).pick(set(), set(), np.random.default_rng(0))
+    assert free == 0

@@ -1,0 +1,201 @@
+"""Model-based search: a surrogate, an acquisition function, and something to keep points apart.
+
+The loop of AMBS (P. Balaprakash, M. Salim, T. Uram, V. Vishwanath, S. Wild, DeepHyper: asynchronous
+hyperparameter search for deep neural networks, HiPC 2018, algorithm 1), for any surrogate, targets,
+acquisition and treatment of pending points.
+
+Time goes by in *frames*.  A frame begins when enough is new (:func:`frame_of`): with every result at first,
+later with every 64th to 128th part of all that was asked.  At its beginning all observations are scored anew,
+the surrogate renews what is due, all that is pending gets a new lie, and new candidates are drawn.  Within a
+frame results and lies are updates, scored among the values that the frame began with.  So a result costs the
+same however many there are; and since the beginning of a frame depends on what was told, on what is pending
+and on counters, but on no thought before it, a resumed search need go through no more than its last frame
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from deephpo.acquisition import Acquisition
+from deephpo.search.candidates import draw_candidates
+from deephpo.search.frames import frame_of
+from deephpo.search.generation import Generation
+from deephpo.search.history import History
+from deephpo.search.pending import Pending
+from deephpo.search.untried import Untried
+from deephpo.space.arrays import Rows, Vector, key
+from deephpo.space.encoding import Encoding
+from deephpo.surrogates.protocol import Surrogate
+from deephpo.surrogates.targets import Targets
+
+WORN_OUT = 1 / 8
+"""The share of the candidates after which the best of them are used up."""
+FRESH_SHARE = 8
+"""Where every point wants fresh candidates, an ask for many draws them so many times at the most."""
+
+
+class ModelBasedSearch:
+    """Picks the candidate with the best acquisition, tells the surrogate a lie for it, picks the next.
+
+    seed: of every generation of candidates.  surrogate: learns the told trials.  targets: makes the
+    surrogate's targets of all told values.  acquisition: what a candidate scores; given the number of points
+    asked so far, for its weight may change with it.  pending: what keeps points apart.  candidates: how
+    many there are in a generation.
+
+    It must not be asked before one trial has succeeded.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        seed: np.random.SeedSequence,
+        surrogate: Surrogate,
+        *,
+        targets: Callable[[Vector], Targets],
+        acquisition: Callable[[int], Acquisition],
+        pending: Pending,
+        candidates: int,
+    ) -> None:
+        self._encoding = encoding
+        untried, self._seed = seed.spawn(2)
+        self.surrogate = surrogate
+        self._make_targets = targets
+        self._acquisition = acquisition
+        self._pending = pending
+        self._count = candidates
+        self._untried = Untried(encoding, np.random.default_rng(untried))
+        self._frame: tuple[int, int] | None = None
+        self._targets: Targets | None = None
+        self._told = 0
+        """How many observations the surrogate knows."""
+        self._best = np.inf
+        self._best_target = np.nan
+        self._constant = np.nan
+        self._generation: Generation | None = None
+        self._proposed: tuple[int, Rows] = 0, np.empty((0, encoding.d), dtype=np.float32)
+        """What was proposed last, and the place of the first of it."""
+
+    def propose(self, q: int, history: History) -> Rows:
+        """Return q new rows, shape (q, d)."""
+        self._catch_up(q, history)
+        rows = self._pick(q, history)
+        self._proposed = history.m, rows
+        if len(rows) < q:
+            # All candidates were asked before: of what has no real number, nearly everything was.
+            rows = np.concatenate([rows, self._last(q - len(rows), history, rows)])
+        return rows
+
+    def frame_of(self, n: int, m: int) -> tuple[int, int]:
+        """Return the frame in which the search is when n results are known of m points that were asked."""
+        return frame_of(n, m)
+
+    def pass_over(self, q: int, history: History) -> None:
+        """Take note of an ask without thinking: of the model's only what it renewed is left."""
+        self._turn_page(q, history)
+
+    # What was told and asked since the last time.
+
+    def _catch_up(self, q: int, history: History) -> None:
+        turned = self._turn_page(q, history)
+        place, rows = self._proposed
+        # Starting points may stand there instead, or, in a replay, what the journal says.
+        as_proposed = np.array_equal(history.rows[place : place + len(rows)], rows)
+        if not as_proposed:
+            self.surrogate.forget(place)
+        if turned or not as_proposed or self._targets is None:
+            self._begin_frame(history)
+        else:
+            self._go_on(history, self._targets)
+        if self._pending.fresh:
+            self._generation = None
+
+    def _turn_page(self, q: int, history: History) -> bool:
+        """Return whether a new frame begins."""
+        frame = frame_of(history.n, history.m)
+        if frame == self._frame:
+            return False
+        self._frame = frame
+        self.surrogate.renew(history.n, q)
+        return True
+
+    def _begin_frame(self, history: History) -> None:
+        self._targets = self._make_targets(history.values)
+        y = self._targets.scores(history.values)
+        self.surrogate.fit(history.rows, history.told_places, y)
+        self._told = history.n
+        self._best_target = y.min()
+        self._generation = None
+        places = history.pending_places
+        if self._pending.constant is not None:
+            self._constant = float(self._pending.constant(y))
+            self.surrogate.learn(history.rows, places, np.full(len(places), self._constant))
+        elif self._pending.believer:
+            self.surrogate.learn(history.rows, places, self.surrogate.expect(places))
+
+    def _go_on(self, history: History, targets: Targets) -> None:
+        """Put results in the place of lies."""
+        places, values = history.told_places[self._told :], history.values[self._told :]
+        self._told = history.n
+        if history.best < self._best:
+            self._generation = None  # neighbours of the new best are wanted
+        y = targets.scores(values)
+        self._best_target = min(self._best_target, y.min(initial=np.inf))
+        learn = self.surrogate.learn if self._generation is None else self._generation.learn
+        learn(history.rows, places, y)
+
+    # What is asked now.
+
+    def _pick(self, q: int, history: History) -> Rows:
+        """Return up to q new rows; fewer only if all candidates, fresh ones too, were asked before."""
+        rows: list[Rows] = []
+        taken: set[bytes] = set()
+        fresh = False
+        while len(rows) < q:
+            if self._generation is None or self._generation.picks >= self._most_picks(q):
+                self._generation, fresh = self._new_generation(len(rows), history), True
+            chance = self._rng(2, history.m + len(rows)) if self._pending.at_random else None
+            index = self._generation.pick(history.tried, taken, chance)
+            if index is None and fresh:
+                break
+            if index is None:
+                self._generation = None
+                continue
+            fresh = False
+            rows.append(self._generation.row(index))
+            taken.add(key(rows[-1]))
+            self._generation.take(index, history.m + len(rows) - 1, self._lie_for(index))
+        return np.array(rows, dtype=np.float32).reshape(-1, self._encoding.d)
+
+    def _most_picks(self, q: int) -> float:
+        return -(-q // FRESH_SHARE) if self._pending.fresh else WORN_OUT * self._count
+
+    def _lie_for(self, index: int) -> float:
+        if self._pending.believer and self._generation is not None:
+            return self._generation.mean(index)
+        return self._constant
+
+    def _new_generation(self, picked: int, history: History) -> Generation:
+        m = history.m + picked
+        candidates = draw_candidates(self._encoding, self._count, history, self._rng(0, m))
+        self._best = history.best
+        acquisition = self._acquisition(m)
+        return Generation(
+            candidates,
+            self.surrogate.posterior(candidates),
+            lambda mean, std: acquisition(mean, std, self._best_target),
+        )
+
+    def _last(self, q: int, history: History, picked: Rows) -> Rows:
+        done = set(map(key, picked))
+        sample = partial(self._encoding.sample, rng=self._rng(1, history.m + len(picked)))
+        left = self._untried.draw(q + len(picked), history, sample)
+        return left[[key(row) not in done for row in left]][:q]
+
+    def _rng(self, purpose: int, m: int) -> np.random.Generator:
+        """Return the generator for when m points were asked: it does not depend on what was drawn before."""
+        key = (*self._seed.spawn_key, purpose, m)
+        return np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))

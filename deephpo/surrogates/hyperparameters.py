@@ -1,0 +1,120 @@
+"""What a Gaussian process learns about its kernel: length scales, scale and noise.
+
+They are the most probable ones given the targets: of the marginal likelihood and a prior the logarithms'
+sum is maximised, with exact gradients, by L-BFGS from the values that were found before.
+
+C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning, 2006, section 5.4.1.
+
+Letters: ``n`` observations, ``d`` parameters, ``f`` features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cholesky, lapack
+from scipy.optimize import minimize
+
+from deephpo.space.arrays import Vector
+from deephpo.surrogates.matern import Matrix, matern, matern_slope, squared_distances
+
+MOST_OBSERVATIONS = 200
+"""Of more observations than this, the best half of so many and others evenly in between are looked at."""
+_MOST_STEPS = 20
+_LEAST_NOISE, _MOST_NOISE = 1e-6, np.e
+_RANGE = 8.0
+_UNLIKELY = 1e10
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """The kernel's hyperparameters.
+
+    relevance: length scales to the power -2, shape (d,).  scale: the variance of the function.
+    noise: the variance of what is observed about it.
+    """
+
+    relevance: Vector
+    scale: float
+    noise: float
+
+    @classmethod
+    def prior(cls, d: int) -> Hyperparameters:
+        """Return what to begin with, for d parameters."""
+        return cls(np.full(d, 4.0 / d), 1.0, np.exp(-5.0))
+
+    def learned(self, features: Matrix, y: Vector, parameter: NDArray[np.int64]) -> Hyperparameters:
+        """Return the most probable ones given targets y, shape (n,), beginning with these.
+
+        features: shape (n, f).  parameter: to which parameter each feature belongs, shape (f,).
+        """
+        chosen = _chosen(y)
+        features, y = features[chosen], y[chosen]
+        d = len(self.relevance)
+        squares = np.stack(
+            [squared_distances(own, own) for own in (features[:, parameter == j] for j in range(d))]
+        )
+        start = np.log([*self.relevance, self.scale, self.noise])
+        bounds = [(-_RANGE, _RANGE)] * d + [(-3.0, 3.0), (np.log(_LEAST_NOISE), np.log(_MOST_NOISE))]
+        found = minimize(
+            _improbability,
+            start,
+            (squares, y),
+            method="L-BFGS-B",
+            jac=True,
+            bounds=bounds,
+            options={"maxiter": _MOST_STEPS},
+        )
+        values = np.exp(found.x)
+        return Hyperparameters(values[:d], float(values[d]), float(values[d + 1]))
+
+
+def _chosen(y: Vector) -> NDArray[np.int64]:
+    order = np.argsort(y, kind="stable")
+    half = MOST_OBSERVATIONS // 2
+    if len(y) <= MOST_OBSERVATIONS:
+        return np.arange(len(y))
+    rest = order[half:]
+    return np.sort(np.concatenate([order[:half], rest[np.linspace(0, len(rest) - 1, half).astype(np.int64)]]))
+
+
+def _improbability(theta: Vector, squares: Matrix, y: Vector) -> tuple[float, Vector]:
+    """Return minus the logarithm of the posterior density, and its gradient by theta.
+
+    theta: logarithms of relevance, scale and noise, shape (d + 2,).  squares: of the distances in each
+    parameter, shape (d, n, n).
+    """
+    d, n = len(squares), len(y)
+    relevance, scale, noise = np.exp(theta[:d]), np.exp(theta[d]), np.exp(theta[d + 1])
+    distances = np.tensordot(relevance, squares, 1)
+    K = scale * matern(distances)
+    noisy = K.copy()
+    noisy.flat[:: n + 1] += noise
+    try:
+        L = cholesky(noisy, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        return _UNLIKELY, np.zeros_like(theta)
+    inverse = lapack.dpotri(L, lower=1)[0]
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    alpha = inverse @ y
+    value = y @ alpha / 2.0 + np.log(L.diagonal()).sum()
+    outer = (inverse - np.outer(alpha, alpha)) / 2.0
+    slope = scale * outer * matern_slope(distances)
+    gradient = np.concatenate(
+        [relevance * (squares.reshape(d, -1) @ slope.ravel()), [(outer * K).sum()], [noise * np.trace(outer)]]
+    )
+    prior, prior_gradient = _prior(theta)
+    return float(value) + prior, gradient + prior_gradient
+
+
+def _prior(theta: Vector) -> tuple[float, Vector]:
+    """Return minus the logarithm of the prior density, and its gradient.
+
+    Relevances are kept from both ends, where they no longer say anything about the target; the scale is
+    about that of the targets, and there is little noise.
+    """
+    relevance, scale, noise = np.exp(theta[:-2]), theta[-2], (theta[-1] + 6.0) / 2.0
+    value = (0.1 / relevance + 0.1 * relevance).sum() + scale * scale / 2.0 + noise * noise / 2.0
+    return float(value), np.concatenate([0.1 * (relevance - 1.0 / relevance), [scale, noise / 2.0]])
