@@ -58,6 +58,9 @@ def _log_h(u: Vector) -> Vector:
     return np.where(u > -1.0, log_near, log_below)
 
 
+AcquisitionName = Literal["lcb", "ei", "pi"]
+
+
 @dataclass(frozen=True)
 class Acquisition:
     """An acquisition function by its name, with its weight.
@@ -65,7 +68,7 @@ class Acquisition:
     weight: kappa of the lower confidence bound, xi of the other two.
     """
 
-    name: Literal["lcb", "ei", "pi"]
+    name: AcquisitionName
     weight: float
 
     def __call__(self, mean: Vector, std: Vector, best: float) -> Vector:

@@ -10,17 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from deephpo.acquisition import KAPPA, Acquisition
+from deephpo.acquisition import KAPPA
+from deephpo.search.arm import Arm
 from deephpo.search.initial import INITIAL, AfterDesign
-from deephpo.search.model_based import ModelBasedSearch
-from deephpo.search.pending import PENDING
 from deephpo.space.encoding import Encoding
-from deephpo.surrogates.forest import ForestSurrogate
-from deephpo.surrogates.targets import Ranking
 from deephpo.surrogates.trees import Kind
-
-CANDIDATES = 2000
-"""How many candidates there are in a generation; a larger one would be dearer to pick from."""
 
 
 def ambs(
@@ -37,15 +31,6 @@ def ambs(
     surrogate: a random forest, or extremely randomised trees.  kappa: weight of the uncertainty.  lie: what a
     pending point is taken for, by its name in PENDING.  initial: how many successes the model needs first.
     """
-    design, own, below = seed.spawn(3)
-    bound = Acquisition("lcb", kappa)
-    model = ModelBasedSearch(
-        encoding,
-        own,
-        ForestSurrogate(below, surrogate),
-        targets=Ranking,
-        acquisition=lambda m: bound,
-        pending=PENDING[lie],
-        candidates=CANDIDATES,
-    )
-    return AfterDesign(encoding, design, model, initial)
+    design, own = seed.spawn(2)
+    arm = Arm(surrogate, weight=kappa, lie=lie)
+    return AfterDesign(encoding, design, arm.search(encoding, own), initial)

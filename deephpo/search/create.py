@@ -16,8 +16,12 @@ from deephpo.trial import Config
 if TYPE_CHECKING:  # numpy comes with it, and a worker rank, which reads the options too, needs none
     from deephpo.search.search import Search, Strategy
 
-SURROGATES = ("forest", "extra-trees")
-LIES = ("believer", "min", "mean", "max", "naive")
+TREES = ("forest", "extra-trees")
+SURROGATES = ("gp", *TREES)
+TARGETS = ("rank", "raw", "log", "le", "hle")
+ACQUISITIONS = ("lcb", "ei", "pi")
+SCHEDULES = ("constant", "drawn", "falling")
+LIES = ("believer", "min", "mean", "max", "naive", "next-best", "random")
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,24 @@ METHODS = {
         "deephpo.search.ambs:ambs",
         "asynchronous model-based search: a forest, a lower confidence bound, lies",
         {
-            "surrogate": Choice("forest", "the model", SURROGATES),
+            "surrogate": Choice("forest", "the model", TREES),
             "kappa": _KAPPA,
             "lie": Choice("believer", "what pending trials count as", LIES),
+            "initial": _INITIAL,
+        },
+    ),
+    "single": Method(
+        "deephpo.search.single:single",
+        "one surrogate, one acquisition function, as you choose",
+        {
+            "surrogate": Choice("gp", "the model", SURROGATES),
+            "target": Choice("rank", "what it learns of the values", TARGETS),
+            "tau": Number(0.3, "from this error on the target hle is linear", most=1.0),
+            "acquisition": Choice("lcb", "what a candidate scores", ACQUISITIONS),
+            "kappa": _KAPPA,
+            "xi": Number(0.0, "what ei and pi count as no improvement yet"),
+            "schedule": Choice("constant", "how kappa or xi changes", SCHEDULES),
+            "lie": Choice("next-best", "what pending trials count as", LIES),
             "initial": _INITIAL,
         },
     ),
@@ -68,6 +87,27 @@ METHODS = {
     "sobol": Method("deephpo.search.designs:SobolSearch", "scrambled Sobol points"),
     "lhs": Method("deephpo.search.designs:LatinHypercubeSearch", "Latin hypercubes"),
     "grid": Method("deephpo.search.grid:GridSearch", "every combination of ten values of each parameter"),
+    "random-walk": Method("deephpo.search.random_walk:RandomWalk", "steps around the best one"),
+    "evolution": Method(
+        "deephpo.search.evolution:RegularizedEvolution",
+        "mutations of the winners of tournaments among the last results",
+        {
+            "population": Count(50, "so many results are alive"),
+            "tournament": Count(20, "so many of them compete to be a parent"),
+        },
+    ),
+    "cma-es": Method(
+        "deephpo.search.cma_es:CovarianceMatrixAdaptation",
+        "a distribution that moves to where results are good (needs the package cmaes)",
+    ),
+    "staged": Method(
+        "deephpo.search.staged:StagedSearch",
+        "random draws from a box that shrinks around the best one",
+        {
+            "stage": Count(50, "so many results, then the box shrinks"),
+            "shrink": Number(0.5, "a box's width as a share of the one before", least=0.1, most=1.0),
+        },
+    ),
 }
 """All searches by their names; the first one is the default."""
 

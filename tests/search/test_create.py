@@ -3,7 +3,17 @@ import math
 import pytest
 
 from deephpo.errors import OptionError, SpaceError
-from deephpo.search.create import LIES, METHODS, SEARCHES, SURROGATES, create_search
+from deephpo.search.create import (
+    ACQUISITIONS,
+    LIES,
+    METHODS,
+    SCHEDULES,
+    SEARCHES,
+    SURROGATES,
+    TARGETS,
+    TREES,
+    create_search,
+)
 from deephpo.space.parameters import Float
 from deephpo.space.space import Space
 
@@ -35,7 +45,11 @@ SPACE = Space([Float("x", 0, 1)])
         ),
         ("ambs", {"surrogate": None}, "There is no surrogate None. Known: forest, extra-trees."),
         ("ambs", {"lie": "median"}, "There is no lie 'median'; did you mean"),
-        ("ambs", {"lie": None}, "There is no lie None. Known: believer, min, mean, max, naive."),
+        (
+            "ambs",
+            {"lie": None},
+            "There is no lie None. Known: believer, min, mean, max, naive, next-best, random.",
+        ),
         ("ambs", {"kappa": -1}, "kappa must be a number from 0 on, such as 1.96, not -1."),
         ("ambs", {"kappa": math.nan}, "kappa must be a number from 0 on, such as 1.96, not nan."),
         ("ambs", {"kappa": math.inf}, "kappa must be a number from 0 on, such as 1.96, not inf."),
@@ -60,7 +74,7 @@ def test_every_listed_search_can_be_created_and_asked(name):
 @pytest.mark.parametrize(
     "options",
     [
-        *({"surrogate": surrogate} for surrogate in SURROGATES),
+        *({"surrogate": surrogate} for surrogate in TREES),
         *({"lie": lie} for lie in LIES),
         {"kappa": 0},
         {"initial": 1},
@@ -70,6 +84,27 @@ def test_every_listed_search_can_be_created_and_asked(name):
 def test_every_listed_option_is_taken(options):
     METHODS["ambs"].check("ambs", options)
     assert create_search("ambs", SPACE, **options).ask()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"surrogate": name} for name in SURROGATES),
+        *({"target": name} for name in TARGETS),
+        *({"acquisition": name} for name in ACQUISITIONS),
+        *({"schedule": name} for name in SCHEDULES),
+        *({"lie": name} for name in LIES),
+        {"xi": 0.01, "acquisition": "ei"},
+        {"tau": 0.1, "target": "hle"},
+    ],
+    ids=str,
+)
+def test_every_part_of_a_single_search_can_be_chosen(options):
+    search = create_search("single", SPACE, initial=3, **options)
+    for _ in range(6):
+        (trial,) = search.ask()
+        search.tell(trial, abs(trial.config["x"] - 0.3))
+    assert len(search.ask(3)) == 3
 
 
 def test_a_starting_point_outside_of_the_space_is_refused():

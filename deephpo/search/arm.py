@@ -1,0 +1,59 @@
+"""An arm: one surrogate with its targets, its acquisition function, and what it makes of pending points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from deephpo.acquisition import KAPPA, Acquisition, AcquisitionName
+from deephpo.search.model_based import ModelBasedSearch
+from deephpo.search.pending import PENDING
+from deephpo.search.weights import Schedule, weights
+from deephpo.space.encoding import Encoding
+from deephpo.surrogates.forest import ForestSurrogate
+from deephpo.surrogates.gaussian_process import GaussianProcess
+from deephpo.surrogates.protocol import Surrogate
+from deephpo.surrogates.targets import TAU, TargetName, targets_named
+
+SurrogateName = Literal["gp", "forest", "extra-trees"]
+
+_CANDIDATES = {"gp": 1000, "forest": 2000, "extra-trees": 2000}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What makes a model-based search out of its parts, each by its name.
+
+    weight: kappa of the lower confidence bound, xi of the other acquisitions.  schedule: how it changes from
+    point to point.  lie: what pending points count as, by its name in PENDING.  tau: the error below which
+    "hle" takes logarithms.
+    """
+
+    surrogate: SurrogateName
+    target: TargetName = "rank"
+    acquisition: AcquisitionName = "lcb"
+    weight: float = KAPPA
+    schedule: Schedule = "constant"
+    lie: str = "next-best"
+    tau: float = TAU
+
+    def search(self, encoding: Encoding, seed: np.random.SeedSequence) -> ModelBasedSearch:
+        """Return the search."""
+        own, below, drawn = seed.spawn(3)
+        weight_at = weights(self.weight, self.schedule, drawn)
+        return ModelBasedSearch(
+            encoding,
+            own,
+            self._model(encoding, below),
+            targets=targets_named(self.target, self.tau),
+            acquisition=lambda m: Acquisition(self.acquisition, weight_at(m)),
+            pending=PENDING[self.lie],
+            candidates=_CANDIDATES[self.surrogate],
+        )
+
+    def _model(self, encoding: Encoding, seed: np.random.SeedSequence) -> Surrogate:
+        if self.surrogate == "gp":
+            return GaussianProcess(encoding)
+        return ForestSurrogate(seed, self.surrogate)
