@@ -47,6 +47,9 @@ class Column(Protocol):
     def admits(self, clause: Clause, codes: Codes) -> NDArray[np.bool_]:
         """Return which codes fulfil the clause."""
 
+    def shares(self, codes: Codes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return from where to where the points lie that have each code."""
+
 
 def column_of(parameter: Parameter) -> Column:
     """Return the column that encodes the parameter."""
@@ -113,6 +116,11 @@ class RealColumn:
             return np.asarray((clause.allowed.low <= values) & (values <= clause.allowed.high))
         return np.isin(values, np.array(clause.allowed, dtype=np.float64))
 
+    def shares(self, codes: Codes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the codes themselves, twice."""
+        points = codes.astype(np.float64)
+        return points, points
+
 
 class LevelColumn:
     """Finitely many levels with equal shares: integers, stepped floats, ordinals, categories."""
@@ -178,6 +186,11 @@ class LevelColumn:
         table = np.array([clause.admits(self.parameter.value_at(level)) for level in levels.tolist()])
         return np.asarray(table[where], dtype=np.bool_)
 
+    def shares(self, codes: Codes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the bounds of each level's share of the unit interval."""
+        levels = self._level_of(codes)
+        return levels / self._count, (levels + 1) / self._count
+
 
 class LogIntegerColumn(LevelColumn):
     """Whole numbers with shares of the logarithm, from ``low - 1/2`` to ``high + 1/2``."""
@@ -204,3 +217,9 @@ class LogIntegerColumn(LevelColumn):
             (levels + nudge < 0) | (levels + nudge >= self._count), levels - nudge, levels + nudge
         )
         return self._codes_of(np.where(moved == levels, beside, moved))
+
+    def shares(self, codes: Codes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where the logarithms of the halves below and above each number lie."""
+        numbers = self._level_of(codes) + self._low
+        low, high = np.log(numbers - 0.5), np.log(numbers + 0.5)
+        return (low - self._start) / self._span, (high - self._start) / self._span

@@ -51,6 +51,17 @@ def test_the_code_of_a_codes_value_is_the_code(stepped):
     assert [np.float32(column.code(value)) for value in column.values(codes)] == codes.tolist()
 
 
+def test_the_shares_of_the_levels_fill_the_unit_interval_each_around_its_code(stepped):
+    column = column_of(stepped)
+    codes = column.axis(None)
+    low, high = column.shares(codes)
+    assert low[0] == pytest.approx(0.0)
+    assert high[-1] == pytest.approx(1.0)
+    assert low[1:] == pytest.approx(high[:-1])
+    for share in (0.001, 0.5, 0.999):
+        assert column.snap(low + share * (high - low)).tolist() == codes.tolist()
+
+
 @pytest.mark.parametrize("parameter", REAL, ids=str)
 def test_a_real_number_survives_coding_to_seven_digits_of_its_range(parameter):
     column = column_of(parameter)

@@ -1,0 +1,101 @@
+"""TPE, the tree-structured Parzen estimator: near the good configurations, far from the bad ones.
+
+J. Bergstra, R. Bardenet, Y. Bengio, B. Kegl, Algorithms for hyper-parameter optimization, NIPS 2011.  We
+deviate in three points: good observations count by their rank, no configuration is ever asked twice, and
+pending ones are no observations, neither good nor bad: to count them as bad keeps many workers away from the
+region that is best.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from deephpo.search.designs import SobolSearch
+from deephpo.search.history import History
+from deephpo.search.untried import Untried
+from deephpo.space.arrays import Rows, key
+from deephpo.space.encoding import Encoding
+from deephpo.surrogates.parzen import ParzenSurrogate
+from deephpo.surrogates.split import Split
+
+INITIAL = 10
+"""So many trials must have succeeded before the densities are asked."""
+CANDIDATES = 64
+"""So many samples of the good density compete for each point; more of them would all look alike."""
+
+
+class TreeParzenSearch:
+    """Draws candidates from the density of the good configurations, and takes the one least like the bad.
+
+    seed: of the design and of the candidates.  multivariate: one density over all parameters, not one for
+    each.  initial: how many successes it takes; until then a Sobol design is followed.
+
+    What it asks for depends on the history alone, whatever it did before; so a resumed search need think
+    about no ask again.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        seed: np.random.SeedSequence,
+        *,
+        multivariate: bool = True,
+        initial: int = INITIAL,
+    ) -> None:
+        self._encoding = encoding
+        design, untried, self._seed = seed.spawn(3)
+        self._initial = initial
+        self._design = SobolSearch(encoding, design)
+        self._untried = Untried(encoding, np.random.default_rng(untried))
+        self._surrogate = ParzenSurrogate(encoding, multivariate=multivariate)
+        self._split = Split()
+        self._told = 0
+        """How many observations the surrogate knows."""
+
+    def propose(self, q: int, history: History) -> Rows:
+        """Return q new rows, shape (q, d)."""
+        if history.succeeded < self._initial:
+            return self._design.propose(q, history)
+        self._catch_up(history)
+        rows: Rows = np.empty((0, self._encoding.d), dtype=np.float32)
+        for _ in range(q):
+            rows = np.concatenate([rows, self._next(rows, history)])
+        return rows
+
+    def frame_of(self, n: int, m: int) -> tuple[int, int]:
+        """Return the frame of an ask that knows n results of m points: every ask has its own."""
+        return n, m
+
+    def pass_over(self, q: int, history: History) -> Rows | None:
+        """Ask the design again, which goes on from where it was; nothing else leaves a trace."""
+        return self._design.propose(q, history) if history.succeeded < self._initial else None
+
+    def _catch_up(self, history: History) -> None:
+        """Learn what was told since the last time."""
+        if self._told == history.n:
+            return
+        self._told = history.n
+        self._split.learn(history.values)
+        good, bad = (history.rows[history.told_places[part]] for part in (self._split.good, self._split.bad))
+        self._surrogate.fit(good, bad, np.full(len(bad), self._split.bad_weight))
+
+    def _next(self, picked: Rows, history: History) -> Rows:
+        """Return one new row that is not among the picked ones, shape (1, d); none if no more exists."""
+        m = history.m + len(picked)
+        done = set(map(key, picked))
+        candidates = history.new(self._surrogate.draw(CANDIDATES, self._rng(0, m)))
+        candidates = candidates[[key(row) not in done for row in candidates]]
+        if len(candidates):
+            return candidates[[np.argmin(self._surrogate.score(candidates))]]
+        # All candidates were asked before: of what has no real number, nearly everything near the good was.
+        left = self._untried.draw(
+            1 + len(picked), history, partial(self._encoding.sample, rng=self._rng(1, m))
+        )
+        return left[[key(row) not in done for row in left]][:1]
+
+    def _rng(self, purpose: int, m: int) -> np.random.Generator:
+        """Return the generator for when m points were asked: it does not depend on what was drawn before."""
+        key = (*self._seed.spawn_key, purpose, m)
+        return np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
