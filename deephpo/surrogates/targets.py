@@ -19,6 +19,7 @@ TargetName = Literal["rank", "raw", "log", "le", "hle"]
 TAU = 0.3
 """The error from which on the hybrid logarithm is linear."""
 _LEAST_ERROR = 1e-5
+_HUGE = 1e300
 
 
 class Targets(Protocol):
@@ -111,7 +112,7 @@ def logarithm(values: Vector) -> Vector:
 
     ``sign(v) log(1 + |v| / 1e-5)``: a logarithm from some 1e-4 on, linear below, for values of either sign.
     """
-    return np.asarray(np.sign(values) * np.log1p(np.abs(values) / _LEAST_ERROR))
+    return np.asarray(np.sign(values) * np.log1p(np.minimum(np.abs(values), _HUGE) / _LEAST_ERROR))
 
 
 def log_error(values: Vector) -> Vector:

@@ -4,7 +4,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from deephpo.surrogates.targets import Ranking, normal_scores
+from deephpo.surrogates.targets import Ranking, hybrid_log_error, log_error, normal_scores, targets_named
 
 
 def test_scores_are_normal_quantiles_of_the_ranks():
@@ -58,3 +58,60 @@ class TestRanking:
         then, now = Ranking(values[:6400]), Ranking(values)
         assert np.abs(then.scores(values) - now.scores(values)).max() < 0.35
         assert np.median(np.abs(then.scores(values) - now.scores(values))) < 0.01
+
+
+class TestDeepBosTransforms:
+    def test_the_hybrid_logarithm_has_the_values_of_the_original(self):
+        errors = np.array([0.9, 0.3, 0.1, 0.05, 0.01, 0.001, 0.0])
+        expected = [0.9, 0.3, -0.1771, -0.4782, -1.1771, -2.1771, -4.1771]
+        assert hybrid_log_error(errors) == pytest.approx(expected, abs=5e-5)
+
+    def test_the_logarithm_of_an_error_goes_from_0_to_1(self):
+        assert log_error(np.array([1.0, 0.1, 1e-5, 0.0])) == pytest.approx([1.0, 0.8, 0.0, 0.0])
+
+    def test_accuracies_that_are_maximised_are_errors(self):
+        accuracies = np.array([0.1, 0.7, 0.9, 0.99])
+        assert hybrid_log_error(-accuracies) == pytest.approx(hybrid_log_error(1.0 - accuracies))
+
+
+@pytest.mark.parametrize("name", ["rank", "raw", "log", "le", "hle"])
+class TestEveryTarget:
+    def test_lower_stays_lower(self, name):
+        values = np.sort(np.random.default_rng(0).random(40))
+        assert (np.diff(targets_named(name)(values).scores(values)) > 0).all()
+
+    def test_failures_are_above_all_that_succeeded(self, name):
+        values = np.array([0.5, math.inf, 0.1, 0.9, math.inf])
+        scores = targets_named(name)(values).scores(values)
+        assert scores[1] == scores[4] > max(scores[[0, 2, 3]])
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            [1e308, -1e308, 0.0, 1e-308],
+            [5.0],
+            [2.0, 2.0],
+            [math.inf, math.inf],
+            [math.inf, 3.0],
+            [1e12, 1.0, 1.1, 1.2],
+            [-3.0, -2.0, -1.0],
+        ],
+        ids=str,
+    )
+    def test_no_value_makes_it_infinite_or_nan(self, name, values):
+        targets = targets_named(name)(np.array(values))
+        scores = targets.scores(np.array([*values, -1e308, 0.0, 1e308, math.inf]))
+        assert np.isfinite(scores).all()
+
+    def test_the_scale_is_about_one(self, name):
+        values = np.random.default_rng(0).random(200)
+        scores = targets_named(name)(values).scores(values)
+        assert scores.mean() == pytest.approx(0.0, abs=0.1)
+        assert scores.std() == pytest.approx(1.0, abs=0.1)
+
+
+def test_tau_is_where_the_hybrid_logarithm_begins():
+    values = np.array([0.05, 0.1, 0.2, 0.4])
+    early, late = (targets_named("hle", tau)(values).scores(values) for tau in (0.01, 0.3))
+    assert np.diff(early) / np.diff(values) == pytest.approx((early[-1] - early[0]) / 0.35)
+    assert late[1] - late[0] > late[3] - late[2]
