@@ -1,0 +1,61 @@
+"""Random walk: normal steps around the incumbent, the model-free search of HyperPower."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deephpo.search.history import History
+from deephpo.search.untried import Untried
+from deephpo.space.arrays import Rows, key
+from deephpo.space.encoding import Encoding
+
+MOST_STEPS = 32
+"""Where everything around was tried, a walk is so many steps long at most."""
+
+
+class RandomWalk:
+    """Draws at random until a trial succeeds; then every configuration is a step away from the best one.
+
+    D. Stamoulis et al., HyperPower: power- and memory-constrained hyper-parameter optimization for neural
+    networks, DATE 2018.  A step is one of the encoding's: one or two parameters move, by one of its scales.
+    """
+
+    def __init__(self, encoding: Encoding, seed: np.random.SeedSequence) -> None:
+        self._encoding = encoding
+        self._rng = np.random.default_rng(seed)
+        self._untried = Untried(encoding, self._rng.spawn(1)[0])
+        self._told = 0
+        """How many observations were looked at."""
+        self._best = np.inf
+        self._incumbent: Rows | None = None
+
+    def propose(self, q: int, history: History) -> Rows:
+        """Return q new rows, shape (q, d)."""
+        self._catch_up(history)
+        incumbent = self._incumbent
+        if incumbent is None:
+            return self._untried.draw(q, history, lambda n: self._encoding.sample(n, self._rng))
+        return self._untried.draw(
+            q, history, lambda n: step_away(np.tile(incumbent, (n, 1)), history, self._encoding, self._rng)
+        )
+
+    def _catch_up(self, history: History) -> None:
+        if history.best < self._best:
+            place = history.told_places[self._told + int(history.values[self._told :].argmin())]
+            self._best, self._incumbent = history.best, history.rows[place].copy()
+        self._told = history.n
+
+
+def step_away(rows: Rows, history: History, encoding: Encoding, rng: np.random.Generator) -> Rows:
+    """Return a neighbour of each row, shape (n, d), new unless MOST_STEPS do not lead to anything new.
+
+    A step to what was tried already is followed by another one from there, so that a walk gets out of
+    surroundings that hold nothing new; two walks may meet.
+    """
+    rows = encoding.mutate(rows, rng)
+    for _ in range(MOST_STEPS - 1):
+        stuck = np.array([key(row) in history.tried for row in rows])
+        if not stuck.any():
+            break
+        rows[stuck] = encoding.mutate(rows[stuck], rng)
+    return rows
