@@ -35,6 +35,8 @@ class SearchOptions:
     strategy: dict[str, Any]
     """The options of the strategy alone."""
     seed: int
+    synchronous: bool
+    """Whether trials are asked for batch by batch, each when all of the last one have ended."""
     trials: int | None
     time_limit_s: float | None
     workers: int | None
@@ -56,6 +58,7 @@ class SearchOptions:
             "search": self.search,
             **self.strategy,
             "seed": self.seed,
+            "synchronous": self.synchronous,
             "trials": self.trials,
             "time_limit_s": self.time_limit_s,
             "workers": self.workers,
@@ -69,6 +72,7 @@ class SearchOptions:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> SearchOptions:
         """Return the options that :meth:`to_dict` wrote."""
+        record = {"synchronous": {"value": False, "origin": "default"}, **record}  # older than the option
         values = {name: entry["value"] for name, entry in record.items()}
         strategy = {name: values.pop(name) for name in _owners() if name in values}
         origins = {name: entry["origin"] for name, entry in record.items()}
@@ -97,6 +101,13 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="RUN",
         help="begin with the results of a run directory or results.csv",
+    )
+    search.add_argument(
+        "--synchronous",
+        action="store_const",
+        const=True,
+        help="ask for as many trials as there are workers when all of the last ones have ended "
+        "(default: for one whenever a worker is free)",
     )
     _add_strategy_arguments(parser)
     end = parser.add_argument_group("the end, whichever comes first")
@@ -172,6 +183,7 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
     strategy = method_of(search).defaults() | strategy
     defaults: dict[str, Any] = {
         "search": search,
+        "synchronous": False,
         "trials": None if "time_limit_s" in given else DEFAULT_TRIALS,
         "time_limit_s": None,
         "workers": None,

@@ -50,6 +50,7 @@ _PACKAGES = (
     "tensorflow-cpu",
     "keras",
     "matplotlib",
+    "cmaes",
 )
 
 
@@ -123,6 +124,7 @@ class Session:
             lease_s,
             self.declaration.resumable,
             workers,
+            self.options.synchronous,
         )
         freezer = Freezer()
         recorder = RunRecorder(self.journal, self.state, [*watchers, freezer])

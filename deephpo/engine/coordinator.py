@@ -73,6 +73,8 @@ class Terms:
     """Whether a trial goes on from its own checkpoint when it is started again."""
     workers: int | None = None
     """How many workers there can be; when so many are lost the search ends.  None: more may come."""
+    synchronous: bool = False
+    """The next batch of trials is asked for only when every trial of the last one has ended."""
 
 
 class Coordinator:
@@ -89,6 +91,8 @@ class Coordinator:
         self._settled = backlog.settled
         self._succeeded = backlog.succeeded
         self._exhausted = False
+        self._batch_is_closed = bool(backlog.waiting)
+        """Whether a synchronous search asks for nothing more beside the trials that are out."""
         self._starts = Counter(backlog.starts)
         self._losses = Counter(backlog.losses)
         self._failures: Counter[str] = Counter()
@@ -227,6 +231,7 @@ class Coordinator:
 
     def _record_end(self, worker: int, trial: Trial, outcome: Outcome, now_s: float) -> list[Action]:
         self._settled += 1
+        self._batch_is_closed = True
         self._succeeded += outcome.state is TrialState.COMPLETED
         self._unproven = self._unproven and outcome.state is TrialState.FAILED
         if self._unproven:
@@ -277,13 +282,25 @@ class Coordinator:
         """Ask for what is missing; one Ask at a time, so that each knows all results before it."""
         if self._buffer.awaited or self._exhausted or not self._heard:
             return []
-        missing = len(self._idle) + depth_for(len(self._heard)) - len(self._buffer)
+        if self._terms.synchronous:
+            missing = self._missing_of_batch()
+        else:
+            missing = min(len(self._idle) + depth_for(len(self._heard)) - len(self._buffer), MOST_PER_ASK)
         if self._terms.trials is not None:
             missing = min(missing, self._terms.trials - self._suggested)
         if missing <= 0:
             return []
-        q = self._buffer.awaited = min(missing, MOST_PER_ASK)
-        return [Write(Asked(now_s, q)), Ask(q)]
+        self._buffer.awaited = missing
+        return [Write(Asked(now_s, missing)), Ask(missing)]
+
+    def _missing_of_batch(self) -> int:
+        """Return how many trials a batch lacks: one for each free worker until the first of its results.
+
+        So workers that come one after the other are in the first batch too; nothing was learnt in between.
+        """
+        if not self._running and not len(self._buffer):
+            self._batch_is_closed = False
+        return 0 if self._batch_is_closed else len(self._idle) - len(self._buffer)
 
     # The end.
 

@@ -76,6 +76,20 @@ def test_every_value_says_where_it_came_from():
     assert values["surrogate"] == {"value": "forest", "origin": "default"}
 
 
+def test_a_search_is_asynchronous_unless_it_is_said():
+    assert not options().synchronous
+    said = options("--synchronous")
+    assert said.to_dict()["synchronous"] == {"value": True, "origin": "command line"}
+    assert SearchOptions.from_dict(said.to_dict()).synchronous
+
+
+def test_options_that_are_older_than_the_synchronous_mode_are_asynchronous():
+    new = options().to_dict()
+    old = SearchOptions.from_dict({name: entry for name, entry in new.items() if name != "synchronous"})
+    assert not old.synchronous
+    assert old.to_dict() == new
+
+
 def test_a_seed_that_is_not_given_is_drawn_and_told():
     first, second = options(), options()
     assert first.seed != second.seed

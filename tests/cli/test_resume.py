@@ -137,6 +137,25 @@ def test_a_search_that_was_killed_before_its_first_trial_can_be_resumed(diary, d
     check_complete(directory, 5)
 
 
+def test_a_killed_synchronous_search_goes_on_batch_by_batch(diary, directory, killed, deephpo):
+    words = ("--trials", 14, "--search", "random", "--synchronous", "--workers", 3, "--run-dir")
+    killed(directory.journal, Ended, 5, "search", diary(0.05), *words, directory.path)
+    assert deephpo("resume", directory.path).returncode == 0
+    state = check_complete(directory, 14)
+    assert state.options["synchronous"] == {"value": True, "origin": "command line"}
+    owed, batch_has_results = set(), False
+    for record in read_journal(directory.journal):
+        match record:
+            case Asked():
+                assert not (owed and batch_has_results)
+                batch_has_results = False
+            case Suggested():
+                owed |= {trial.id for trial in record.trials}
+            case Ended(outcome=outcome) if outcome.state is not TrialState.PREEMPTED:
+                owed.remove(outcome.trial_id)
+                batch_has_results = True
+
+
 def test_a_search_that_is_done_is_done(searched, directory, said):
     before = records_of(directory, Ended)
     shown = said("resume", directory.path)

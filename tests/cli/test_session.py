@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from argparse import Namespace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_the_configuration_file_holds_what_decided_the_search(problem, tmp_path,
 
 @pytest.mark.parametrize(
     ("target", "given", "error"),
-    [("nowhere.py", options(), ProblemError), (None, options("ambz"), OptionError)],
+    [("nowhere.py", options(), ProblemError), (None, replace(options(), search="ambz"), OptionError)],
 )
 def test_a_search_that_cannot_be_is_refused_before_anything_is_written(
     target, given, error, problem, tmp_path

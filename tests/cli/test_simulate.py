@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deephpo.storage.journal import read_journal
+from deephpo.storage.records import Asked, Ended, Started
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 
@@ -62,6 +63,22 @@ def test_the_problem_says_how_long_a_trial_takes_unless_the_user_does(simulated,
     words = (problem_file(OWN_DURATION), "--workers", 1, "--trials", 2)
     assert simulated(*words)["virtual_s"] == pytest.approx(60.0)
     assert simulated(*words, "--duration", "constant:1")["virtual_s"] == pytest.approx(2.0)
+
+
+def test_a_synchronous_search_goes_by_batches_and_waits_for_the_slowest(simulated, problem, tmp_path):
+    words = (problem, "--workers", 8, "--trials", 30, "--seed", 1, "--search", "random")
+    directory = tmp_path / "run"
+    batches = simulated(*words, "--synchronous", "--run-dir", directory)
+    alone = simulated(*words)
+    assert (batches["trials"], batches["distinct"]) == (30, 30)
+    assert batches["virtual_s"] > alone["virtual_s"]
+    records = list(read_journal(directory / "journal.jsonl"))
+    assert [record.q for record in records if isinstance(record, Asked)] == [8, 8, 8, 6]
+    out = 0
+    for record in records:
+        assert out == 0 or not isinstance(record, Asked)
+        out += isinstance(record, Started) - isinstance(record, Ended)
+    assert records[0].options["synchronous"] == {"value": True, "origin": "command line"}
 
 
 def test_a_single_wave_says_nothing_of_the_utilisation(simulated, said, problem):

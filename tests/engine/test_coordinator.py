@@ -275,6 +275,71 @@ class TestHandingOut:
         assert many_s < 5 * few_s
 
 
+class TestSynchronously:
+    def test_the_next_batch_is_asked_for_when_the_last_trial_has_ended(self):
+        game = Game(workers=8, synchronous=True)
+        game.start_all()
+        for worker, trial_id in list(game.running.items())[:7]:
+            assert kinds(game.tell(ended(worker, trial_id))) == ["Ended", "Tell"]
+        (last,) = game.running.items()
+        assert kinds(game.tell(ended(*last))) == ["Ended", "Tell", "Asked", "Ask"]
+        assert game.of(Ask)[-1] == Ask(8)
+        assert kinds(game.answer()) == ["Suggested"] + ["Started", "Start"] * 8
+
+    def test_nothing_is_kept_ahead(self):
+        game = Game(workers=40, synchronous=True)
+        game.start_all()
+        assert len(game.of(Start)) == sum(ask.q for ask in game.of(Ask)) == 40
+
+    def test_a_batch_has_a_trial_for_each_worker_however_many_there_are(self):
+        workers = 2 * MOST_PER_ASK
+        game = Game(synchronous=True)
+        game.tell(*(WorkerReady(worker, "node") for worker in range(1, workers + 1)))
+        assert game.of(Ask) == [Ask(workers)]
+
+    def test_workers_that_come_late_join_the_batch_until_its_first_result(self):
+        game = Game(workers=1, synchronous=True)
+        game.answer()
+        game.tell(WorkerReady(2, "node"), WorkerReady(3, "node"))
+        game.answer()
+        assert [ask.q for ask in game.of(Ask)] == [1, 2]
+        game.tell(ended(2, game.running[2]))
+        assert kinds(game.tell(WorkerReady(4, "node"))) == ["WorkerJoined"]
+        game.tell(ended(1, game.running[1]))
+        game.tell(ended(3, game.running[3]))
+        assert [ask.q for ask in game.of(Ask)] == [1, 2, 4]
+
+    def test_a_trial_that_lost_its_worker_belongs_to_its_batch(self):
+        game = Game(workers=3, synchronous=True)
+        game.start_all()
+        lost = game.running[1]
+        game.tell(WorkerGone(1, "killed"))
+        game.tell(ended(2, game.running[2]))
+        assert game.running[2] == lost
+        game.tell(ended(3, game.running[3]))
+        assert sum(ask.q for ask in game.of(Ask)) == 3
+        game.tell(ended(2, lost))
+        assert game.of(Ask)[-1] == Ask(2)
+
+    def test_the_last_batch_has_what_is_left(self):
+        game = Game(workers=4, trials=10, synchronous=True)
+        for _ in range(3):
+            game.start_all()
+            game.tell(*(ended(worker, trial_id) for worker, trial_id in game.running.items()))
+        assert len(game.of(Start)) == 10
+        assert game.of(Ask)[-1] == Ask(2)
+        assert game.coordinator.exit_code == 0
+
+    def test_what_an_earlier_process_left_is_a_batch_of_its_own(self):
+        backlog = Backlog((trial(5), trial(6)), suggested=7, settled=5, succeeded=5)
+        game = Game(workers=4, backlog=backlog, synchronous=True)
+        assert sorted(game.running.values()) == [5, 6]
+        for worker, trial_id in list(game.running.items()):
+            assert game.of(Ask) == []
+            game.tell(ended(worker, trial_id))
+        assert game.of(Ask) == [Ask(4)]
+
+
 class TestReports:
     def test_a_report_of_a_running_trial_is_recorded(self):
         game = Game(workers=1)
@@ -951,6 +1016,7 @@ class World:
             "retries": self.retries,
             "lease_s": rng.choice([None, 25.0]),
             "resumable": rng.random() < 0.3,
+            "synchronous": rng.random() < 0.3,
         }
         self.game = Game(places=self.places, **self.terms)
         self.known = itertools.count(1)
@@ -961,6 +1027,7 @@ class World:
         self.there, self.lost, self.open_asks, self.waiting_first = set(), set(), [], set()
         self.handed, self.losses, self.told = Counter(), Counter(), Counter()
         self.settled = self.succeeded = 0
+        self.batch_has_results = False
 
     def event(self):
         """Return a likely event, or None; the world is free to say things twice, late, or of strangers."""
@@ -1058,12 +1125,18 @@ class World:
                 self.handed[started.id] += 1
             case Ask(q=q):
                 assert before == Write(Asked(now_s, q))
+                if self.terms["synchronous"]:
+                    assert q <= len(self.there) - len(self.running)
+                    out = self.game.made - self.settled
+                    assert not (self.batch_has_results and out)
+                    self.batch_has_results = False
                 assert not self.open_asks
                 assert q > 0
                 self.open_asks.append(q)
             case Tell(trial=told, outcome=result):
                 assert before.record.outcome == result
                 self.told[told.id] += 1
+                self.batch_has_results = True
             case ShutDown(worker=worker):
                 assert worker in self.there
 
@@ -1079,7 +1152,8 @@ class World:
         if coordinator.exit_code is None and len(self.running) < len(self.there):
             spent = self.goal is not None and self.game.made >= self.goal
             late = coordinator._is_too_late(self.game.now_s)
-            assert self.open_asks or spent or late or coordinator._exhausted
+            batch = self.terms["synchronous"] and self.running
+            assert self.open_asks or spent or late or batch or coordinator._exhausted
             assert not self.waiting_first or late
 
     def crash(self):
@@ -1089,6 +1163,7 @@ class World:
         self.waiting_first |= {k for k in self.handed if not self.told[k]}
         self.running, self.at_work, self.there, self.lost, self.open_asks = {}, {}, set(), set(), []
         self.game.coordinator = Coordinator(Terms(**self.terms, workers=self.places), backlog)
+        self.batch_has_results = True
 
     def check_backlog(self):
         backlog = backlog_of(self.history)
