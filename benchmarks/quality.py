@@ -22,19 +22,15 @@ A long comparison can be made in parts: with --reuse runs that a file of --json 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from datetime import date
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 
-from peers import environment
+from quality_jobs import read, run_all
 from quality_optimizers import check
 from quality_peers import PEERS
 from quality_problems import CIFAR100, CORE, named
@@ -68,43 +64,14 @@ def main() -> None:
     print(", ".join(f"{package} {version(package)}" for package in PACKAGES))
     noise = ", one stored training at random" if setting.noise else ""
     print(f"{setting.workers} workers, {setting.results:,} results{noise}, {len(options.problems)} problems")
-    reused = [r for path in options.reuse for r in read(path)]
+    reused = read(options.reuse, Run)
     wanted = list(_jobs(optimizers, options))
     known = {(r.optimizer, r.problem, r.seed): r for r in reused if r.setting == setting}
     runs = [known[job] for job in wanted if job in known]
-    new, failures = run_all([job for job in wanted if job not in known], setting, options, reused)
+    missing = [(*job, setting) for job in wanted if job not in known]
+    new, failures = run_all(run, missing, options.processes, options.json, reused)
     report(runs + new, optimizers, options)
     sys.exit(1 if failures else 0)
-
-
-def run_all(
-    jobs: Sequence[Job], setting: Setting, options: argparse.Namespace, reused: Sequence[Run]
-) -> tuple[list[Run], int]:
-    """Run the jobs side by side, each written as soon as it ends; return the runs, and how many failed."""
-    if options.json:
-        _rewrite(options.json, reused)
-    for peer in dict.fromkeys(PEERS[word].environment for word, _, _ in jobs if word in PEERS):
-        environment(peer)
-    # Each run is one process; threads of its own would count as CPU time.
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    runs: list[Run] = []
-    failures = 0
-    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(run, *job, setting): job for job in jobs}
-        for future in as_completed(running):
-            label = "{}, {}, seed {}".format(*running[future])
-            error = future.exception()
-            if error is not None:
-                failures += 1
-                print(f"# {label} failed: {type(error).__name__}: {error}", file=sys.stderr)
-                continue
-            done = future.result()
-            runs.append(done)
-            print(f"# {label}: area {done.area:.3f}, {done.cpu_s:.1f} CPU s", file=sys.stderr)
-            if options.json:
-                with options.json.open("a") as file:
-                    file.write(json.dumps(asdict(done)) + "\n")
-    return runs, failures
 
 
 def report(runs: Sequence[Run], optimizers: Sequence[str], options: argparse.Namespace) -> None:
@@ -133,11 +100,6 @@ def report(runs: Sequence[Run], optimizers: Sequence[str], options: argparse.Nam
         draw(cells, complete, options.problems, options.plot)
 
 
-def read(path: Path) -> list[Run]:
-    """Return the runs of a file of --json."""
-    return [Run(**json.loads(line)) for line in path.read_text().splitlines()]
-
-
 def _jobs(optimizers: Sequence[str], options: argparse.Namespace) -> Iterator[Job]:
     """Yield all runs, seed by seed, so that what is there when it is interrupted is balanced."""
     seeds = {o: options.peer_seeds if o in PEERS else options.seeds for o in optimizers}
@@ -147,12 +109,6 @@ def _jobs(optimizers: Sequence[str], options: argparse.Namespace) -> Iterator[Jo
             for o in optimizers:
                 if seed < seeds[o]:
                     yield o, p, options.first_seed + seed
-
-
-def _rewrite(path: Path, runs: Iterable[Run]) -> None:
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text("".join(json.dumps(asdict(r)) + "\n" for r in runs))
-    fresh.replace(path)
 
 
 def _options() -> argparse.Namespace:

@@ -37,7 +37,11 @@ class QualityPeer:
 PEERS = {
     "optuna-tpe": QualityPeer("optuna", "optuna", "tpe"),
     "optuna-tpe-univariate": QualityPeer("optuna", "optuna", "tpe-univariate"),
+    "optuna-gp": QualityPeer("optuna-gp", "optuna", "gp"),
     "hyperopt": QualityPeer("hyperopt", "hyperopt"),
+    "deephyper": QualityPeer("deephyper", "deephyper"),
+    "smac": QualityPeer("smac", "smac"),
+    "ax": QualityPeer("ax", "ax"),
 }
 """The peers by their words; each script says what its flavours are."""
 

@@ -12,8 +12,8 @@ from quality_summary import BASELINE, Cells
 
 from deephpo.space.arrays import Vector
 
-_INK = "#1b2a41"
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+INK = "#1b2a41"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's, told apart by the colour-blind; yellow, which is hard to see on white, is left out."""
 _BASELINE_COLOUR = "#8d99a6"
 _DASHES = ("-", "--", ":")
@@ -34,13 +34,13 @@ def draw(cells: Cells, optimizers: Sequence[str], problems: Sequence[str], path:
     large = canvas.add_subplot(grid[:, :2])
     _draw_panel(large, cells, optimizers, problems, 2.0)
     core = "core, " if set(problems) == set(CORE) else ""
-    large.set_title(f"{core}{_count(problems)}", loc="left", color=_INK, fontsize=11)
-    large.set_ylabel("log10 of the normalised regret, mean over problems", color=_INK)
-    large.set_xlabel("results", color=_INK)
+    large.set_title(f"{core}{_count(problems)}", loc="left", color=INK, fontsize=11)
+    large.set_ylabel("log10 of the normalised regret, mean over problems", color=INK)
+    large.set_xlabel("results", color=INK)
     for k, (title, part) in enumerate(parts.items()):
         small = canvas.add_subplot(grid[k // _SMALL_COLUMNS, 2 + k % _SMALL_COLUMNS])
         _draw_panel(small, cells, optimizers, part, 1.3)
-        small.set_title(f"{title}, {_count(part)}", loc="left", color=_INK, fontsize=9)
+        small.set_title(f"{title}, {_count(part)}", loc="left", color=INK, fontsize=9)
     handles, labels = large.get_legend_handles_labels()
     canvas.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6), frameon=False)
     canvas.savefig(path, dpi=140, format="png")
@@ -63,7 +63,7 @@ def _draw_panel(
 ) -> None:
     for k, optimizer in enumerate(optimizers):
         mean, error = _curve(cells, optimizer, problems)
-        colour, dash = _COLOURS[k % len(_COLOURS)], _DASHES[k // len(_COLOURS) % len(_DASHES)]
+        colour, dash = COLOURS[k % len(COLOURS)], _DASHES[k // len(COLOURS) % len(_DASHES)]
         if optimizer == BASELINE:
             colour, dash = _BASELINE_COLOUR, "-"
         results = np.arange(1, len(mean) + 1)
@@ -71,11 +71,16 @@ def _draw_panel(
         axes.fill_between(
             results, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0, zorder=2
         )
+    plain(axes)
+
+
+def plain(axes: Any) -> None:
+    """Take from a panel what says nothing."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#eeeeee")
     axes.set_axisbelow(True)
     axes.margins(x=0)
-    axes.tick_params(colors=_INK, labelsize=9)
+    axes.tick_params(colors=INK, labelsize=9)
 
 
 def _curve(cells: Cells, optimizer: str, problems: Sequence[str]) -> tuple[Vector, Vector]:

@@ -60,6 +60,10 @@ class Run:
         """How it was run."""
         return Setting(self.workers, self.results, self.noise)
 
+    def __str__(self) -> str:
+        figures = f"area {self.area:.3f}, {self.cpu_s:.1f} CPU s"
+        return f"{self.optimizer}, {self.problem}, seed {self.seed}: {figures}"
+
     @property
     def logarithms(self) -> Vector:
         """The log10 of the regret after each result."""

@@ -8,6 +8,7 @@ X. Dong, Y. Yang, *NAS-Bench-201*, ICLR 2020 (validation error in %).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from statistics import fmean, median
 from typing import Any
 
@@ -29,11 +30,9 @@ _LOSSES: dict[str, Callable[[float], float]] = {
 
 def table(family: str, instance: str) -> TimedProblem:
     """Return a table as a problem: grids of numbers are ordered integers 0..k-1, strings categories."""
-    benchmark = _FAMILIES[family]
-    # The package gives out one training at random only; the means need all.
-    records: dict[str, dict[str, list[float]]] = benchmark(instance)._dataset
-    losses = [_mean_loss(family, record) for record in records.values()]
-    levels = benchmark.search_space
+    name = f"{family}/{instance}"
+    records, losses = _records(name), all_losses(name)
+    levels = _FAMILIES[family].search_space
 
     def evaluate(config: Config, rng: np.random.Generator | None) -> Evaluation:
         record = records[_key(config, levels)]
@@ -44,7 +43,26 @@ def table(family: str, instance: str) -> TimedProblem:
         loss = _LOSSES[family](record[_METRICS[family]][repeat])
         return Evaluation(loss, mean, record["train_time"][repeat])
 
-    return TimedProblem(f"{family}/{instance}", _space(levels), evaluate, min(losses), median(losses))
+    return TimedProblem(name, _space(levels), evaluate, min(losses), median(losses))
+
+
+@cache
+def all_losses(name: str) -> list[float]:
+    """Return the losses of all configurations of a table, such as "nb201/cifar100", in its order."""
+    return [_mean_loss(name.split("/")[0], record) for record in _records(name).values()]
+
+
+def mean_duration_s(name: str) -> float:
+    """Return how long a training of a table takes in the mean."""
+    return fmean(fmean(record["train_time"]) for record in _records(name).values())
+
+
+@cache
+def _records(name: str) -> dict[str, dict[str, list[float]]]:
+    """Return all trainings; the package gives out one at random only, and the means need all."""
+    family, instance = name.split("/")
+    records: dict[str, dict[str, list[float]]] = _FAMILIES[family](instance)._dataset
+    return records
 
 
 def _space(levels: Mapping[str, Sequence[Any]]) -> Space:
