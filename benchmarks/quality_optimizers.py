@@ -76,12 +76,12 @@ def created(word: str, space: Space, seed: int, workers: int, results: int) -> I
 def parsed(word: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the options in a word such as "ambs:surrogate=extra-trees,kappa=1".
 
-    Values are written as in YAML; a comma within brackets parts no options.
+    Values are written as in YAML; a comma parts options only where another name= follows.
     Raises ValueError for an option without a value.
     """
     name, _, tail = word.partition(":")
     options = {}
-    for text in filter(None, re.split(r",(?![^\[]*\])", tail)):
+    for text in filter(None, re.split(r",(?=[\w-]+=)", tail)):
         option, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"An option is written as name=value, not {text!r} as in {word!r}.")

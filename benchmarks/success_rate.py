@@ -1,7 +1,7 @@
 """Does rotating over arms find top configurations more surely than each arm alone?
 
     pip install '.[benchmarks,plot]'
-    python benchmarks/success_rate.py [--optimizers diversified single:surrogate=gp,acquisition=ei ...]
+    python benchmarks/success_rate.py [--optimizers diversified diversified:arms=gp-ei ...]
         [--workers 1] [--repeats 50] [--json FILE] [--reuse FILE] [--plot FILE]
 
 DEEP-BO's claim (H. Cho et al., *Basic enhancement strategies when using Bayesian optimization for
@@ -37,16 +37,11 @@ from quality_tables import all_losses, mean_duration_s
 from deephpo.errors import OptionError
 from deephpo.space.arrays import Vector
 
-OPTIMIZERS = (
-    "diversified",
-    "single:surrogate=gp,target=hle,acquisition=ei",
-    "single:surrogate=gp,target=hle,acquisition=pi",
-    "single:surrogate=gp,target=hle,acquisition=lcb",
-    "single:surrogate=forest,target=hle,acquisition=ei",
-    "single:surrogate=forest,target=hle,acquisition=pi",
-    "single:surrogate=forest,target=hle,acquisition=lcb",
-)
-"""The rotation, and DEEP-BO's six arms in its order."""
+ARMS = ("gp-hle-ei", "gp-hle-pi", "gp-hle-ucb", "rf-hle-ei", "rf-hle-pi", "rf-hle-ucb")
+"""DEEP-BO's, in its order."""
+
+OPTIMIZERS = ("diversified", *(f"diversified:arms={arm}" for arm in ARMS))
+"""The rotation, and each of its arms alone: the same code, seeds and first points."""
 
 TABLES = (
     "hpolib/protein_structure",
