@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deephpo.errors import OptionError, unknown_name
 from deephpo.problem import DIRECTIONS, Direction
+from deephpo.search.arm_sets import Arms
 from deephpo.search.options import Choice, Count, Number, Option
 from deephpo.space.space import as_space
 from deephpo.trial import Config
@@ -22,6 +23,10 @@ TARGETS = ("rank", "raw", "log", "le", "hle")
 ACQUISITIONS = ("lcb", "ei", "pi")
 SCHEDULES = ("constant", "drawn", "falling")
 LIES = ("believer", "min", "mean", "max", "naive", "next-best", "random")
+RULES = (
+    *("sequence", "random", "hedge", "hedge-le", "bo-hedge", "bo-hedge-le"),
+    *("eg", "eg-le", "gt", "gt-le", "sko"),
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,15 @@ METHODS = {
             "xi": Number(0.0, "what ei and pi count as no improvement yet"),
             "schedule": Choice("constant", "how kappa or xi changes", SCHEDULES),
             "lie": Choice("next-best", "what pending trials count as", LIES),
+            "initial": _INITIAL,
+        },
+    ),
+    "diversified": Method(
+        "deephpo.search.diversified:diversified",
+        "several surrogates and acquisition functions that take turns over one history",
+        {
+            "arms": Arms("six", "six, seven, words such as gp-hle-ei,rf-ei, or a YAML file"),
+            "rule": Choice("sequence", "whose turn it is", RULES),
             "initial": _INITIAL,
         },
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,10 @@ class History:
         """How many configurations were asked."""
         self.n = 0
         """How many of them were told, failed ones included."""
+        self.learned = 0
+        """How many of those were observed elsewhere."""
+        self.supposed = 0
+        """How many of those that were asked are only supposed to be, for the moment."""
         self.succeeded = 0
         """How many of them have a value."""
         self.best = math.inf
@@ -78,6 +84,28 @@ class History:
         """Take an observation that was never asked here; row has the shape (d,)."""
         self.asked(-1, row)
         self.told(-1, value)
+        self.learned += 1
+
+    @contextmanager
+    def supposing(self) -> Iterator[Callable[[Rows], None]]:
+        """Yield what notes rows as if they were asked, shape (k, d); after the block they are forgotten.
+
+        For an answer in parts, each of which is to keep away from those before it.
+        """
+
+        def suppose(rows: Rows) -> None:
+            for row in rows:
+                self.asked(~self.m, row)
+                self.supposed += 1
+
+        try:
+            yield suppose
+        finally:
+            for row in self._rows[self.m - self.supposed : self.m]:
+                self.m -= 1
+                self.tried.discard(key(row))
+                del self.pending[~self.m]
+            self.supposed = 0
 
     def new(self, rows: Rows) -> Rows:
         """Return the rows that were never asked, each configuration once, in their order."""

@@ -78,6 +78,8 @@ class ModelBasedSearch:
         self._generation: Generation | None = None
         self._proposed: tuple[int, Rows] = 0, np.empty((0, encoding.d), dtype=np.float32)
         """What was proposed last, and the place of the first of it."""
+        self.expected: list[float] = []
+        """The targets that the surrogate expected of what was proposed last, where it was asked about it."""
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
@@ -115,7 +117,8 @@ class ModelBasedSearch:
 
     def _turn_page(self, q: int, history: History) -> bool:
         """Return whether a new frame begins."""
-        frame = frame_of(history.n, history.m)
+        # All parts of an answer belong to one frame.
+        frame = frame_of(history.n, history.m - history.supposed)
         if frame == self._frame:
             return False
         self._frame = frame
@@ -137,7 +140,7 @@ class ModelBasedSearch:
             self.surrogate.learn(history.rows, places, self.surrogate.expect(places))
 
     def _go_on(self, history: History, targets: Targets) -> None:
-        """Put results in the place of lies."""
+        """Put results in the place of lies, and lies in the place of what others proposed meanwhile."""
         places, values = history.told_places[self._told :], history.values[self._told :]
         self._told = history.n
         if history.best < self._best:
@@ -146,6 +149,12 @@ class ModelBasedSearch:
         self._best_target = min(self._best_target, y.min(initial=np.inf))
         learn = self.surrogate.learn if self._generation is None else self._generation.learn
         learn(history.rows, places, y)
+        seen = self._proposed[0] + len(self._proposed[1])
+        others = np.setdiff1d(np.arange(seen, history.m), places)
+        if len(others) and self._pending.believer:
+            learn(history.rows, others, self.surrogate.posterior(history.rows[others]).belief()[0])
+        elif len(others) and self._pending.constant is not None:
+            learn(history.rows, others, np.full(len(others), self._constant))
 
     # What is asked now.
 
@@ -153,6 +162,7 @@ class ModelBasedSearch:
         """Return up to q new rows; fewer only if all candidates, fresh ones too, were asked before."""
         rows: list[Rows] = []
         taken: set[bytes] = set()
+        self.expected = []
         fresh = False
         while len(rows) < q:
             if self._generation is None or self._generation.picks >= self._most_picks(q):
@@ -167,6 +177,7 @@ class ModelBasedSearch:
             fresh = False
             rows.append(self._generation.row(index))
             taken.add(key(rows[-1]))
+            self.expected.append(self._generation.mean(index))
             self._generation.take(index, history.m + len(rows) - 1, self._lie_for(index))
         return np.array(rows, dtype=np.float32).reshape(-1, self._encoding.d)
 
