@@ -63,6 +63,11 @@ _INITIAL = Count(10, "successes before the model is asked")
 _KAPPA = Number(1.96, "weight of the uncertainty")
 
 METHODS = {
+    "auto": Method(
+        "deephpo.search.auto:auto",
+        "a Gaussian process while results are few, a forest when they are many",
+        {"initial": _INITIAL},
+    ),
     "ambs": Method(
         "deephpo.search.ambs:ambs",
         "asynchronous model-based search: a forest, a lower confidence bound, lies",
