@@ -1,19 +1,35 @@
-"""What every strategy promises; a new one is one more line of STRATEGIES."""
+"""What every strategy promises; one that stands in the table of searches is tested here."""
 
 import itertools
 import math
+import random
+import statistics
+import time
 
 import pytest
 
-from deephpo.search.create import LIES, SEARCHES, SURROGATES, create_search
+from deephpo.engine.replay import replay
+from deephpo.search.create import METHODS, SEARCHES, create_search
 from deephpo.space.conditions import Between
 from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
 from deephpo.space.space import Space
+from deephpo.storage.records import Asked, Ended, Suggested
+from deephpo.trial import Outcome, TrialState
 
-MODEL_BASED = [{"surrogate": surrogate} for surrogate in SURROGATES] + [{"lie": lie} for lie in LIES[1:]]
+EARLY = {"initial": 4, "population": 6, "tournament": 3, "stage": 5}
+"""Values of options with which a search does what it is for after few results."""
+VARIANTS = {
+    "ambs": [
+        *({"surrogate": name} for name in METHODS["ambs"].options["surrogate"].names),
+        *({"lie": name} for name in METHODS["ambs"].options["lie"].names[1:]),
+    ],
+    "single": [{"surrogate": name} for name in ("gp", "forest")],
+}
+"""With which other options a search is tested; with its defaults alone, if nothing stands here."""
 STRATEGIES = [
-    *((name, {}) for name in SEARCHES if name != "ambs"),
-    *(("ambs", {"initial": 4, **options}) for options in MODEL_BASED),
+    (name, {**{early: EARLY[early] for early in EARLY if early in METHODS[name].options}, **options})
+    for name in SEARCHES
+    for options in VARIANTS.get(name, [{}])
 ]
 
 SPACE = Space(
@@ -51,7 +67,8 @@ def distinct(trials):
 
 
 @pytest.fixture(
-    params=STRATEGIES, ids=lambda strategy: "-".join(map(str, [strategy[0], *strategy[1].values()]))
+    params=STRATEGIES,
+    ids=lambda strategy: "-".join([strategy[0], *(v for v in strategy[1].values() if isinstance(v, str))]),
 )
 def create(request):
     name, options = request.param
@@ -59,6 +76,8 @@ def create(request):
     def create(space=SPACE, **more):
         return create_search(name, space, **{"seed": 7, **options, **more})
 
+    defaults = METHODS[name].defaults()
+    create.surrogate = (defaults | options).get("surrogate")
     return create
 
 
@@ -66,13 +85,13 @@ class TestEveryStrategy:
     def test_asks_as_many_as_wanted_all_different_and_all_in_the_space(self, create):
         search = create()
         trials = []
-        for q in (1, 3, 8, 1, 5):
+        for q in (1, 3, 8, 1, 5, 1, 1, 20):
             asked = search.ask(q)
             assert len(asked) == q
             trials += asked
             for trial in asked:
                 search.tell(trial, loss(trial.config))
-        assert distinct(trials) == len(trials) == 18
+        assert distinct(trials) == len(trials) == 40
         assert all(SPACE.complete(trial.config) == trial.config for trial in trials)
         assert not search.exhausted
 
@@ -167,6 +186,75 @@ class TestEveryStrategy:
         search = create(FINITE)
         configs = [trial.config for _ in range(9) for trial in search.ask(2)]
         assert sorted(configs, key=str) == sorted(ALL_OF_FINITE, key=str)
+
+    def test_what_was_cut_off_goes_on_as_it_would_have(self, create):
+        whole = _journal(create(), 60)
+        trials = {trial.id: trial for r in whole if isinstance(r, Suggested) for trial in r.trials}
+        for cut in (3, 40, 70, 101):
+            cut += isinstance(whole[cut], Suggested)  # what was asked last was answered
+            resumed = create()
+            assert replay(resumed, whole[:cut]) is None
+            for record in whole[cut:]:
+                if isinstance(record, Asked):
+                    asked = resumed.ask(record.q)
+                elif isinstance(record, Suggested):
+                    assert tuple(asked) == record.trials
+                else:
+                    _tell(resumed, trials[record.outcome.trial_id], record.outcome)
+
+    def test_an_ask_costs_the_same_however_many_results_there_are(self, create):
+        if create.surrogate == "gp":
+            pytest.skip("a Gaussian process is for few results: the search auto hands over to a forest")
+        few, many = (_knowing(create(), n) for n in (400, 4000))
+        ratios = [_cost_s(many) / _cost_s(few) for _ in range(9)]
+        assert statistics.median(ratios) < 3
+
+
+def _journal(search, points):
+    """Return the records of a search that is asked and told at random, and in which a fifth fails."""
+    rng, records, pending = random.Random(5), [], []
+    while search._next_id < points:
+        trials = search.ask(rng.randint(1, 4))
+        records += [Asked(0.0, len(trials)), Suggested(0.0, tuple(trials), search.exhausted)]
+        pending += trials
+        while len(pending) > rng.randint(1, 6):
+            trial = pending.pop(rng.randrange(len(pending)))
+            if rng.random() < 0.2:
+                outcome = Outcome(trial.id, TrialState.FAILED, reason="it is so")
+            else:
+                outcome = Outcome(trial.id, TrialState.COMPLETED, loss(trial.config))
+            _tell(search, trial, outcome)
+            records.append(Ended(0.0, 1, outcome))
+    return records
+
+
+def _tell(search, trial, outcome):
+    if outcome.state is TrialState.COMPLETED:
+        search.tell(trial, outcome.value)
+    else:
+        search.fail(trial, outcome.reason)
+
+
+OBSERVED = [trial.config for trial in create_search("random", SPACE, seed=3).ask(4000)]
+
+
+def _knowing(search, n):
+    """Return the search when it knows n results, has 16 pending, and has thought once."""
+    for config in OBSERVED[:n]:
+        search.learn(config, loss(config))
+    search.ask(16)
+    _cost_s(search)
+    return search
+
+
+def _cost_s(search):
+    """Return the CPU time of asking for eight trials, and tell them."""
+    began_s = time.process_time()
+    trials = search.ask(8)
+    cost_s = time.process_time() - began_s
+    for trial in trials:
+        search.tell(trial, loss(trial.config))
+    return cost_s
 
 
 @pytest.mark.parametrize("choices", [list(range(60)), [f"c{i}" for i in range(60)]], ids=["ints", "texts"])
