@@ -63,7 +63,9 @@ def main() -> None:
     print(f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{package} {version(package)}" for package in PACKAGES))
     noise = ", one stored training at random" if setting.noise else ""
-    print(f"{setting.workers} workers, {setting.results:,} results{noise}, {len(options.problems)} problems")
+    print(
+        f"{setting.workers} worker(s), {setting.results:,} results{noise}, {len(options.problems)} problems"
+    )
     reused = read(options.reuse, Run)
     wanted = list(_jobs(optimizers, options))
     known = {(r.optimizer, r.problem, r.seed): r for r in reused if r.setting == setting}

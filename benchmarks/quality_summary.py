@@ -36,9 +36,9 @@ def print_summary(cells: Cells, optimizers: Sequence[str], problems: Sequence[st
 
     nr25, nr50, nr100: the seeds' median regret after 25, 50 and 100 % of the results.  area: the mean of
     log10 of the regret over all results.  rank, rank_area: among the optimizers, by the final median regret
-    and by the area.  speedup: how many times fewer results reach the baseline's median final regret, the
-    geometric mean; not reached counts as 1.  hit: the share of runs that end at the optimum.  cpu: CPU
-    seconds of the optimizer in one run.  repeats: results of configurations that had one already.
+    and by the area.  speedup: how many times fewer results the seeds' median needs to reach the baseline's
+    final one, the geometric mean; not reached counts as 1.  hit: the share of runs that end at the optimum.
+    cpu: CPU seconds of the optimizer in one run.  repeats: results of configurations that had one already.
     """
     finals = {o: [_median(cells[o, p], 1.0) for p in problems] for o in optimizers}
     areas = {o: [_area(cells[o, p]) for p in problems] for o in optimizers}
@@ -137,14 +137,10 @@ def _speedup(cells: Cells, optimizer: str, problems: Sequence[str]) -> str:
         return "-"
     logs = []
     for p in problems:
-        goal = _median(cells[BASELINE, p], 1.0)
-        logs.append(np.mean([_log_speedup(run, goal) for run in cells[optimizer, p]]))
+        curve = np.median([run.regret for run in cells[optimizer, p]], axis=0)
+        reached = np.flatnonzero(curve <= _median(cells[BASELINE, p], 1.0))
+        logs.append(np.log(len(curve) / (reached[0] + 1)) if len(reached) else 0.0)
     return f"{np.exp(np.mean(logs)):.2f}"
-
-
-def _log_speedup(run: Run, goal: float) -> float:
-    reached = np.flatnonzero(np.asarray(run.regret) <= goal)
-    return float(np.log(len(run.regret) / (reached[0] + 1))) if len(reached) else 0.0
 
 
 def _paired(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
