@@ -55,5 +55,5 @@ class Arm:
 
     def _model(self, encoding: Encoding, seed: np.random.SeedSequence) -> Surrogate:
         if self.surrogate == "gp":
-            return GaussianProcess(encoding)
+            return GaussianProcess(encoding, seed)
         return ForestSurrogate(seed, self.surrogate)

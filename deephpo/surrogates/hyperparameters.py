@@ -1,16 +1,18 @@
 """What a Gaussian process learns about its kernel: length scales, scale and noise.
 
-They are the most probable ones given the targets: of the marginal likelihood and a prior the logarithms'
-sum is maximised, with exact gradients, by L-BFGS from the values that were found before.
+The most probable ones given the targets maximise the marginal likelihood times a prior; they are found with
+exact gradients, by L-BFGS.
 
-C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning, 2006, section 5.4.1.
+C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning, 2006, sections 5.2 and 5.4.1.
 
 Letters: ``n`` observations, ``d`` parameters, ``f`` features.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,9 @@ MOST_OBSERVATIONS = 200
 _MOST_STEPS = 20
 _LEAST_NOISE, _MOST_NOISE = 1e-6, np.e
 _RANGE = 8.0
+_STEPS_APART = 8
+_STRIDES = (0.15, 0.5, 1.0)
+"""Standard deviations of the random walk's steps, in logarithms."""
 _UNLIKELY = 1e10
 
 
@@ -45,30 +50,54 @@ class Hyperparameters:
         """Return what to begin with, for d parameters."""
         return cls(np.full(d, 4.0 / d), 1.0, np.exp(-5.0))
 
-    def learned(self, features: Matrix, y: Vector, parameter: NDArray[np.int64]) -> Hyperparameters:
-        """Return the most probable ones given targets y, shape (n,), beginning with these.
+    def learned(
+        self,
+        features: Matrix,
+        y: Vector,
+        parameter: NDArray[np.int64],
+        count: int,
+        rng: np.random.Generator,
+    ) -> list[Hyperparameters]:
+        """Return the most probable ones given targets y, shape (n,), and others that are nearly as probable.
 
-        features: shape (n, f).  parameter: to which parameter each feature belongs, shape (f,).
+        features: shape (n, f).  parameter: to which parameter each feature belongs, shape (f,).  The most
+        probable ones are looked for from these here on; the rest of ``count`` are states of a random walk
+        that begins there, by Metropolis' rule.
         """
         chosen = _chosen(y)
         features, y = features[chosen], y[chosen]
         d = len(self.relevance)
-        squares = np.stack(
-            [squared_distances(own, own) for own in (features[:, parameter == j] for j in range(d))]
-        )
-        start = np.log([*self.relevance, self.scale, self.noise])
-        bounds = [(-_RANGE, _RANGE)] * d + [(-3.0, 3.0), (np.log(_LEAST_NOISE), np.log(_MOST_NOISE))]
+        own = (features[:, parameter == j] for j in range(d))
+        squares = np.stack([squared_distances(points, points) for points in own])
         found = minimize(
             _improbability,
-            start,
+            np.log([*self.relevance, self.scale, self.noise]),
             (squares, y),
             method="L-BFGS-B",
             jac=True,
-            bounds=bounds,
+            bounds=[(-_RANGE, _RANGE)] * d + [(-3.0, 3.0), (np.log(_LEAST_NOISE), np.log(_MOST_NOISE))],
             options={"maxiter": _MOST_STEPS},
         )
-        values = np.exp(found.x)
-        return Hyperparameters(values[:d], float(values[d]), float(values[d + 1]))
+        walk = _walk(found.x, float(found.fun), squares, y, rng)
+        return [_from(theta) for theta in [found.x, *islice(walk, count - 1)]]
+
+
+def _from(theta: Vector) -> Hyperparameters:
+    values = np.exp(theta)
+    return Hyperparameters(values[:-2], float(values[-2]), float(values[-1]) + _LEAST_NOISE)
+
+
+def _walk(
+    theta: Vector, improbability: float, squares: Matrix, y: Vector, rng: np.random.Generator
+) -> Iterator[Vector]:
+    """Yield every few states of a random walk whose states are as frequent as they are probable."""
+    while True:
+        for scale in rng.choice(_STRIDES, size=_STEPS_APART):
+            there = theta + scale * rng.normal(size=len(theta))
+            value = _improbability(there, squares, y)[0]
+            if np.log(rng.random()) < improbability - value:
+                theta, improbability = there, value
+        yield theta
 
 
 def _chosen(y: Vector) -> NDArray[np.int64]:
@@ -87,7 +116,7 @@ def _improbability(theta: Vector, squares: Matrix, y: Vector) -> tuple[float, Ve
     parameter, shape (d, n, n).
     """
     d, n = len(squares), len(y)
-    relevance, scale, noise = np.exp(theta[:d]), np.exp(theta[d]), np.exp(theta[d + 1])
+    relevance, scale, noise = np.exp(theta[:d]), np.exp(theta[d]), np.exp(theta[d + 1]) + _LEAST_NOISE
     distances = np.tensordot(relevance, squares, 1)
     K = scale * matern(distances)
     noisy = K.copy()
@@ -103,7 +132,11 @@ def _improbability(theta: Vector, squares: Matrix, y: Vector) -> tuple[float, Ve
     outer = (inverse - np.outer(alpha, alpha)) / 2.0
     slope = scale * outer * matern_slope(distances)
     gradient = np.concatenate(
-        [relevance * (squares.reshape(d, -1) @ slope.ravel()), [(outer * K).sum()], [noise * np.trace(outer)]]
+        [
+            relevance * (squares.reshape(d, -1) @ slope.ravel()),
+            [(outer * K).sum()],
+            [np.exp(theta[d + 1]) * np.trace(outer)],
+        ]
     )
     prior, prior_gradient = _prior(theta)
     return float(value) + prior, gradient + prior_gradient

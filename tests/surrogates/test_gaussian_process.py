@@ -9,7 +9,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from deephpo.space.parameters import Categorical, Float, Integer
 from deephpo.space.space import Space
-from deephpo.surrogates.gaussian_process import GROWTH, GaussianProcess
+from deephpo.surrogates.gaussian_process import GROWTH, SETS, GaussianProcess
 
 SPACE = Space(
     [
@@ -26,17 +26,23 @@ Y = np.sin(5 * X[:, 0]) + (X[:, 3] > 0.5) + 0.1 * np.random.default_rng(2).norma
 PLACES = np.arange(90)
 
 
-def fitted(n=60, X=X, places=None, y=Y):
-    process = GaussianProcess(ENCODING)
+def create(encoding=ENCODING):
+    return GaussianProcess(encoding, np.random.SeedSequence(3))
+
+
+def fitted(n=60):
+    """Return a process that knows n observations, and has one set of hyperparameters only."""
+    process = create()
     process.renew(n, 1)
-    process.fit(X, PLACES[:n] if places is None else places, y[:n])
+    process.fit(X, PLACES[:n], Y[:n])
+    process.sets = process.sets[:1]
     return process
 
 
 def fixed(process, X, places, y):
     """Return a process with the same hyperparameters that was fitted on other rows."""
-    other = GaussianProcess(ENCODING)
-    other.hyperparameters = process.hyperparameters
+    other = create()
+    other.sets = process.sets
     other.fit(X, places, y)
     return other
 
@@ -51,10 +57,11 @@ def test_it_predicts_what_scikit_learn_predicts():
     encoding = space.encoding()
     X, candidates = (encoding.sample(50, np.random.default_rng(seed)) for seed in (0, 1))
     y = np.cos(4 * X[:, 0]) * X[:, 1]
-    process = GaussianProcess(encoding)
+    process = create(encoding)
     process.renew(50, 1)
     process.fit(X, np.arange(50), y)
-    learned = process.hyperparameters
+    learned = process.sets[0]
+    process.sets = process.sets[:1]
     kernel = ConstantKernel(learned.scale) * Matern(learned.relevance**-0.5, nu=2.5)
     oracle = GaussianProcessRegressor(kernel + WhiteKernel(learned.noise), optimizer=None).fit(X, y)
     mean, std = oracle.predict(candidates, return_std=True)
@@ -119,25 +126,27 @@ def test_where_it_knows_a_lot_it_is_sure_and_right():
 
 
 def test_skipped_fits_leave_the_same_model():
-    every = GaussianProcess(ENCODING)
+    every = create()
     for n in range(10, 91):
         every.renew(n, 1)
         every.fit(X[:n], PLACES[:n], Y[:n])
-    last = GaussianProcess(ENCODING)
+    last = create()
     for n in range(10, 91):
         last.renew(n, 1)
     last.fit(X, PLACES, Y)
-    assert (every.hyperparameters.relevance == last.hyperparameters.relevance).all()
-    assert (every.posterior(CANDIDATES).belief()[0] == last.posterior(CANDIDATES).belief()[0]).all()
+    for _ in range(SETS):
+        mine, theirs = (process.posterior(CANDIDATES).belief() for process in (every, last))
+        assert (mine[0] == theirs[0]).all()
+        assert (mine[1] == theirs[1]).all()
 
 
 def test_hyperparameters_are_learned_when_an_eighth_is_new(monkeypatch):
-    process, learned = GaussianProcess(ENCODING), []
+    process, learned = create(), []
     for n in range(8, 80):
         process.renew(n, 1)
-        before = process.hyperparameters
+        before = process.sets
         process.fit(X, PLACES[:n], Y[:n])
-        if process.hyperparameters is not before:
+        if process.sets is not before:
             learned.append(n)
     assert learned[0] == 8
     for earlier, later in itertools.pairwise(learned):
@@ -147,10 +156,21 @@ def test_hyperparameters_are_learned_when_an_eighth_is_new(monkeypatch):
 def test_rows_that_are_nearly_the_same_do_not_break_it():
     rows = np.repeat(X[:1], 40, axis=0)
     rows[:, 0] = np.linspace(0.5, 0.5 + 1e-6, 40)
-    process = GaussianProcess(ENCODING)
+    process = create()
     process.renew(40, 1)
     process.fit(rows, PLACES[:40], np.zeros(40))
     posterior = copy.copy(process.posterior(CANDIDATES))
     for k in range(10):
         posterior.take(k, 40 + k, 0.0)
     assert all(np.isfinite(belief).all() for belief in posterior.belief())
+
+
+def test_sets_of_hyperparameters_take_turns():
+    process = create()
+    process.renew(60, 1)
+    process.fit(X, PLACES[:60], Y[:60])
+    means = [process.posterior(CANDIDATES).belief()[0] for _ in range(2 * SETS)]
+    assert len({mean.tobytes() for mean in means}) >= SETS - 1  # a walk may stay where it was
+    assert all((one == other).all() for one, other in zip(means, means[SETS:], strict=False))
+    process.fit(X, PLACES[:61], Y[:61])
+    assert (process.posterior(CANDIDATES).belief()[1] < 2 * np.std(Y)).all()

@@ -5,6 +5,11 @@ from scipy.optimize import check_grad
 from deephpo.surrogates.hyperparameters import MOST_OBSERVATIONS, Hyperparameters, _chosen, _improbability
 from deephpo.surrogates.matern import squared_distances
 
+
+def learned(start, y, count=1):
+    return start.learned(POINTS, y, PARAMETER, count, np.random.default_rng(7))
+
+
 RNG = np.random.default_rng(3)
 POINTS = RNG.random((60, 3))
 PARAMETER = np.arange(3)
@@ -23,27 +28,27 @@ def test_the_gradient_is_the_derivative():
 
 def test_a_parameter_without_effect_is_found_out():
     y = np.sin(6 * POINTS[:, 0])
-    learned = Hyperparameters.prior(3).learned(POINTS, y, PARAMETER)
-    assert learned.relevance[0] > 10 * learned.relevance[1:].max()
+    found = learned(Hyperparameters.prior(3), y)[0]
+    assert found.relevance[0] > 10 * found.relevance[1:].max()
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.5])
 def test_noise_is_told_from_signal(noise):
     y = np.sin(3 * POINTS[:, 0]) + np.sqrt(noise) * np.random.default_rng(0).normal(size=60)
-    learned = Hyperparameters.prior(3).learned(POINTS, y, PARAMETER)
-    assert noise / 3 < learned.noise < 3 * noise
+    found = learned(Hyperparameters.prior(3), y)[0]
+    assert noise / 3 < found.noise < 3 * noise
 
 
 @pytest.mark.parametrize("y", [np.zeros(60), np.linspace(-1, 1, 60)], ids=["all the same", "a line of ranks"])
 def test_targets_that_say_little_do_not_break_it(y):
-    learned = Hyperparameters.prior(3).learned(POINTS, y, PARAMETER)
-    assert np.isfinite([*learned.relevance, learned.scale, learned.noise]).all()
+    found = learned(Hyperparameters.prior(3), y)[0]
+    assert np.isfinite([*found.relevance, found.scale, found.noise]).all()
 
 
 def test_it_begins_where_it_was():
     y = np.sin(6 * POINTS[:, 0])
-    once = Hyperparameters.prior(3).learned(POINTS, y, PARAMETER)
-    twice = once.learned(POINTS, y, PARAMETER)
+    once = learned(Hyperparameters.prior(3), y)[0]
+    twice = learned(once, y)[0]
     assert np.log(twice.relevance) == pytest.approx(np.log(once.relevance), abs=0.5)
 
 
@@ -54,3 +59,25 @@ def test_of_many_observations_the_best_are_always_looked_at():
     assert set(np.argsort(y)[: MOST_OBSERVATIONS // 2]) <= set(chosen)
     assert y[chosen].max() > 2.0
     assert _chosen(y[:50]).tolist() == list(range(50))
+
+
+def test_the_others_are_nearly_as_probable_and_differ_the_more_the_less_is_known():
+    def spread(n):
+        y = np.sin(6 * POINTS[:n, 0]) + 0.1 * np.random.default_rng(0).normal(size=n)
+        sets = Hyperparameters.prior(3).learned(POINTS[:n], y, PARAMETER, 40, np.random.default_rng(7))
+        squares = np.stack([squared_distances(POINTS[:n, [j]], POINTS[:n, [j]]) for j in range(3)])
+        thetas = np.log([[*s.relevance, s.scale, s.noise] for s in sets])
+        surprise = [_improbability(theta, squares, y)[0] for theta in thetas]
+        assert max(surprise) < surprise[0] + 12
+        return thetas[:, 0].std()
+
+    assert spread(8) > 1.5 * spread(60) > 0
+
+
+def test_the_walk_repeats_with_its_seed():
+    y = np.sin(6 * POINTS[:, 0])
+    one, two = (learned(Hyperparameters.prior(3), y, 4) for _ in range(2))
+    assert len(one) == 4
+    assert all(
+        (a.relevance == b.relevance).all() and a.noise == b.noise for a, b in zip(one, two, strict=True)
+    )
