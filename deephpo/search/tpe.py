@@ -59,9 +59,10 @@ class TreeParzenSearch:
         if history.succeeded < self._initial:
             return self._design.propose(q, history)
         self._catch_up(history)
-        rows: Rows = np.empty((0, self._encoding.d), dtype=np.float32)
-        for _ in range(q):
-            rows = np.concatenate([rows, self._next(rows, history)])
+        rows = self._pick(q, history)
+        if len(rows) < q:
+            # All candidates were asked before: of what has no real number, nearly everything was.
+            rows = np.concatenate([rows, self._last(q - len(rows), history, rows)])
         return rows
 
     def frame_of(self, n: int, m: int) -> tuple[int, int]:
@@ -81,19 +82,25 @@ class TreeParzenSearch:
         good, bad = (history.rows[history.told_places[part]] for part in (self._split.good, self._split.bad))
         self._surrogate.fit(good, bad, np.full(len(bad), self._split.bad_weight))
 
-    def _next(self, picked: Rows, history: History) -> Rows:
-        """Return one new row that is not among the picked ones, shape (1, d); none if no more exists."""
-        m = history.m + len(picked)
+    def _pick(self, q: int, history: History) -> Rows:
+        """Return up to q new rows; fewer only if all candidates for one were asked before."""
+        rows: list[Rows] = []
+        taken: set[bytes] = set()
+        while len(rows) < q:
+            drawn = self._surrogate.draw(CANDIDATES, self._rng(0, history.m + len(rows)))
+            candidates = history.new(drawn)
+            candidates = candidates[[key(row) not in taken for row in candidates]]
+            if not len(candidates):
+                break
+            rows.append(candidates[np.argmin(self._surrogate.score(candidates))])
+            taken.add(key(rows[-1]))
+        return np.array(rows, dtype=np.float32).reshape(-1, self._encoding.d)
+
+    def _last(self, q: int, history: History, picked: Rows) -> Rows:
         done = set(map(key, picked))
-        candidates = history.new(self._surrogate.draw(CANDIDATES, self._rng(0, m)))
-        candidates = candidates[[key(row) not in done for row in candidates]]
-        if len(candidates):
-            return candidates[[np.argmin(self._surrogate.score(candidates))]]
-        # All candidates were asked before: of what has no real number, nearly everything near the good was.
-        left = self._untried.draw(
-            1 + len(picked), history, partial(self._encoding.sample, rng=self._rng(1, m))
-        )
-        return left[[key(row) not in done for row in left]][:1]
+        sample = partial(self._encoding.sample, rng=self._rng(1, history.m + len(picked)))
+        left = self._untried.draw(q + len(picked), history, sample)
+        return left[[key(row) not in done for row in left]][:q]
 
     def _rng(self, purpose: int, m: int) -> np.random.Generator:
         """Return the generator for when m points were asked: it does not depend on what was drawn before."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deephpo.space.arrays import Vector
 
-GOOD_SHARE = 0.07
+GOOD_SHARE = 0.1
 """So large a part of the successes is good, one at least."""
 MOST_GOOD = 25
 """So many are good at the most, as in Hyperopt and in Optuna."""
