@@ -68,10 +68,10 @@ def test_a_search_without_a_time_limit_ends_after_so_many_trials(line, trials, t
 
 
 def test_every_value_says_where_it_came_from():
-    values = options("--kappa 2.5 --time-limit 5m --seed 3").to_dict()
+    values = options("--search ambs --kappa 2.5 --time-limit 5m --seed 3").to_dict()
     origins = {name: entry["origin"] for name, entry in values.items()}
     given = {name for name, origin in origins.items() if origin == "command line"}
-    assert given == {"kappa", "time_limit_s", "seed"}
+    assert given == {"search", "kappa", "time_limit_s", "seed"}
     assert set(origins.values()) == {"command line", "default"}
     assert values["surrogate"] == {"value": "forest", "origin": "default"}
 
@@ -96,9 +96,9 @@ def test_a_seed_that_is_not_given_is_drawn_and_told():
     assert first.to_dict()["seed"] == {"value": first.seed, "origin": "drawn"}
 
 
-def test_only_the_model_based_search_has_options_of_its_own():
+def test_a_search_has_its_own_options_and_no_others():
     assert options("--search random").strategy == {}
-    assert set(options().strategy) == {"surrogate", "kappa", "lie", "initial"}
+    assert set(options("--search ambs").strategy) == {"surrogate", "kappa", "lie", "initial"}
 
 
 @pytest.mark.parametrize(
