@@ -102,6 +102,11 @@ METHODS = {
             "initial": _INITIAL,
         },
     ),
+    "tpe": Method(
+        "deephpo.search.tpe:TreeParzenSearch",
+        "the densities of good and of bad configurations",
+        {"initial": _INITIAL},
+    ),
     "random": Method("deephpo.search.random:RandomSearch", "independent draws"),
     "sobol": Method("deephpo.search.designs:SobolSearch", "scrambled Sobol points"),
     "lhs": Method("deephpo.search.designs:LatinHypercubeSearch", "Latin hypercubes"),
