@@ -59,3 +59,32 @@ def test_nothing_is_lost_when_the_tables_grow():
         history.told(i, float(-i))
     assert history.rows[:, 0].tolist() == list(range(1000))
     assert history.values.tolist() == [-i for i in range(1000)]
+
+
+def test_what_is_supposed_counts_as_asked_for_the_moment(history):
+    with history.supposing() as suppose:
+        suppose(rows([0.5, 0.5], [0.6, 0.6]))
+        suppose(rows([0.7, 0.7]))
+        assert (history.m, history.supposed) == (6, 3)
+        assert (history.rows[4] == rows([0.6, 0.6])[0]).all()
+        assert history.pending_places.tolist() == [0, 1, 2, 3, 4, 5]
+        assert len(history.new(rows([0.5, 0.5], [0.8, 0.8]))) == 1
+    assert (history.m, history.supposed) == (3, 0)
+    assert history.pending_places.tolist() == [0, 1, 2]
+    assert len(history.new(rows([0.5, 0.5], [0.1, 0.1]))) == 1
+
+
+def test_nothing_supposed_is_left_when_thinking_fails(history):
+    def think():
+        with history.supposing() as suppose:
+            suppose(rows([0.5, 0.5]))
+            raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        think()
+    assert (history.m, history.supposed, len(history.tried)) == (3, 0, 3)
+
+
+def test_what_was_observed_elsewhere_is_counted(history):
+    history.learnt(rows([0.9, 0.9])[0], 1.0)
+    assert (history.learned, history.m, history.n) == (1, 4, 1)
