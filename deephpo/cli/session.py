@@ -124,6 +124,7 @@ class Session:
             lease_s,
             self.declaration.resumable,
             workers,
+            _interim(self.declaration, self.options),
             self.options.synchronous,
         )
         freezer = Freezer()
@@ -199,7 +200,7 @@ def _take_over(
     _check_changes(recorded, declaration, accept)
     options = change(SearchOptions.from_dict(state.options))
     search = _search(declaration, options)
-    differs = replay(search, records)
+    differs = replay(search, records, _interim(declaration, options))
     if differs is not None and recorded == declaration:
         _say(
             f"From trial {differs} on the journal differs from what this installation would suggest (another "
@@ -245,6 +246,11 @@ def _search(declaration: Declaration, options: SearchOptions) -> Search:
         start=declaration.start,
         **options.strategy,
     )
+
+
+def _interim(declaration: Declaration, options: SearchOptions) -> str | None:
+    """Return the metric by which the search wants to be told what running trials are worth so far."""
+    return declaration.objective if options.strategy.get("lie") == "premature" else None
 
 
 def _check_changes(before: Declaration, now: Declaration, accept: bool) -> None:

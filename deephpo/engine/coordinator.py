@@ -21,6 +21,7 @@ from deephpo.engine.events import (
     Action,
     Ask,
     Event,
+    Foretell,
     ShutDown,
     Start,
     StopRequested,
@@ -73,6 +74,8 @@ class Terms:
     """Whether a trial goes on from its own checkpoint when it is started again."""
     workers: int | None = None
     """How many workers there can be; when so many are lost the search ends.  None: more may come."""
+    interim: str | None = None
+    """The metric by which the search is told what running trials are worth so far; None: it is not told."""
     synchronous: bool = False
     """The next batch of trials is asked for only when every trial of the last one has ended."""
 
@@ -213,7 +216,11 @@ class Coordinator:
         if not self._is_running(event.worker, event.report.trial_id):
             return []
         self._renew_lease(event.worker, now_s)
-        return [Write(Reported(now_s, event.report))]
+        actions: list[Action] = [Write(Reported(now_s, event.report))]
+        metric = self._terms.interim
+        if metric is not None and metric in event.report.metrics:
+            actions.append(Foretell(event.report.trial_id, event.report.metrics[metric]))
+        return actions
 
     def _settle(self, event: TrialEnded, now_s: float) -> list[Action]:
         worker, outcome = event.worker, event.outcome

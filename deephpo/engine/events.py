@@ -88,6 +88,14 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Foretell:
+    """Tell the search what a running trial is worth so far."""
+
+    trial_id: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Send a trial to a free worker."""
 
@@ -106,4 +114,7 @@ class ShutDown:
     worker: int
 
 
-Action = Write | Ask | Tell | Start | ShutDown
+Thought = Ask | Foretell | Tell
+"""What the search is told or asked."""
+
+Action = Write | Thought | Start | ShutDown

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from deephpo.engine.coordinator import Coordinator
-from deephpo.engine.events import Action, Ask, Event, ShutDown, Start, StopRequested, Tell, Write
+from deephpo.engine.events import (
+    Action,
+    Ask,
+    Event,
+    Foretell,
+    ShutDown,
+    Start,
+    StopRequested,
+    Tell,
+    Thought,
+    Write,
+)
 from deephpo.engine.patience import PATIENCE_S, longer
 from deephpo.engine.suggester import Suggester
 from deephpo.storage.records import Record
@@ -99,12 +110,12 @@ class SearchLoop:
         records = [action.record for action in actions if isinstance(action, Write)]
         if records:
             self._recorder.write(records)
-        thoughts: list[Ask | Tell] = []
+        thoughts: list[Thought] = []
         for action in actions:
             match action:
                 case Start():
                     self._driver.start(action)
-                case Ask() | Tell():
+                case Ask() | Foretell() | Tell():
                     thoughts.append(action)
                 case ShutDown():
                     self._driver.shut_down(action.worker)

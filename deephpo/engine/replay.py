@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deephpo.search.search import Search
-from deephpo.storage.records import Asked, Ended, Learned, Record, Resumed, Suggested
+from deephpo.storage.records import Asked, Ended, Learned, Record, Reported, Resumed, Suggested
 from deephpo.trial import Outcome, Trial, TrialState
 
 
-def replay(search: Search, records: Sequence[Record]) -> int | None:
+def replay(search: Search, records: Sequence[Record], interim: str | None = None) -> int | None:
     """Bring a new search to where the records end.
+
+    interim: the metric by which it is told what running trials are worth so far; None: it is not told.
 
     Returns the id of the first trial that is seen to be none that the search would suggest now; only the
     initial design and the last frame are looked at.  None if there is none: then, if nothing but the process
@@ -36,6 +38,9 @@ def replay(search: Search, records: Sequence[Record]) -> int | None:
             again = search.pass_over if k < first_needed or differs is not None else search.replay
             if not again(asked, record.trials) and differs is None and record.trials:
                 differs = record.trials[0].id
+        elif isinstance(record, Reported):
+            if interim is not None and interim in record.report.metrics:
+                search.foretell(record.report.trial_id, record.report.metrics[interim])
         elif isinstance(record, Ended) and _is_result(record):
             _tell(search, trials.pop(record.outcome.trial_id), record.outcome)
     return differs
@@ -87,7 +92,7 @@ def _answered(records: Sequence[Record]) -> list[tuple[int, Record]]:
         elif isinstance(record, Suggested) and place is not None:
             ordered[place[0]] = (place[1], record)
             place = None
-        elif isinstance(record, Ended):
+        elif isinstance(record, Ended | Reported):
             ordered.append((0, record))
         elif isinstance(record, Resumed):
             place = None

@@ -7,7 +7,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Protocol
 
-from deephpo.engine.events import Ask, SuggestionsMade, Tell
+from deephpo.engine.events import Ask, Foretell, SuggestionsMade, Thought
 from deephpo.search.search import Search
 from deephpo.trial import TrialState
 
@@ -21,12 +21,12 @@ and 18 ms.
 
 
 class Suggester(Protocol):
-    """Takes Ask and Tell, and answers each Ask with one SuggestionsMade.
+    """Takes what the search is to know, and answers each Ask with one SuggestionsMade.
 
     All are worked off strictly in their order, so the answers depend on nothing but that order.
     """
 
-    def submit(self, action: Ask | Tell) -> None:
+    def submit(self, action: Thought) -> None:
         """Take an action; never waits."""
 
     def collect(self) -> list[SuggestionsMade]:
@@ -43,7 +43,7 @@ class InlineSuggester:
         self._search = search
         self._answers: list[SuggestionsMade] = []
 
-    def submit(self, action: Ask | Tell) -> None:
+    def submit(self, action: Thought) -> None:
         """Work the action off."""
         answer = _work(self._search, action)
         if answer is not None:
@@ -63,7 +63,7 @@ class ThreadedSuggester:
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        self._actions: SimpleQueue[Ask | Tell | None] = SimpleQueue()
+        self._actions: SimpleQueue[Thought | None] = SimpleQueue()
         self._answers: SimpleQueue[SuggestionsMade | BaseException] = SimpleQueue()
         self._closed = False
         self._switch_s = sys.getswitchinterval()
@@ -71,7 +71,7 @@ class ThreadedSuggester:
         self._thread = Thread(target=self._run, name="suggester", daemon=True)
         self._thread.start()
 
-    def submit(self, action: Ask | Tell) -> None:
+    def submit(self, action: Thought) -> None:
         """Queue the action."""
         self._actions.put(action)
 
@@ -101,9 +101,12 @@ class ThreadedSuggester:
             self._answers.put(error)
 
 
-def _work(search: Search, action: Ask | Tell) -> SuggestionsMade | None:
+def _work(search: Search, action: Thought) -> SuggestionsMade | None:
     if isinstance(action, Ask):
         return SuggestionsMade(tuple(search.ask(action.q)), search.exhausted)
+    if isinstance(action, Foretell):
+        search.foretell(action.trial_id, action.value)
+        return None
     outcome = action.outcome
     if outcome.state is TrialState.COMPLETED and outcome.value is not None:
         search.tell(action.trial, outcome.value)

@@ -22,7 +22,7 @@ SURROGATES = ("gp", *TREES)
 TARGETS = ("rank", "raw", "log", "le", "hle")
 ACQUISITIONS = ("lcb", "ei", "pi")
 SCHEDULES = ("constant", "drawn", "falling")
-LIES = ("believer", "min", "mean", "max", "naive", "next-best", "random")
+LIES = ("believer", "min", "mean", "max", "premature", "naive", "next-best", "random")
 RULES = (
     *("sequence", "random", "hedge", "hedge-le", "bo-hedge", "bo-hedge-le"),
     *("eg", "eg-le", "gt", "gt-le", "sko"),

@@ -37,6 +37,8 @@ class History:
         """The lowest value."""
         self.pending: dict[int, int] = {}
         """The places of the trials that were asked and not yet told, by their ids."""
+        self.interim: dict[int, float] = {}
+        """What some of the pending trials, by their ids, are worth so far."""
         self.tried: set[bytes] = set()
         """The keys of all configurations that were ever asked."""
 
@@ -75,6 +77,7 @@ class History:
             self._places = np.concatenate([self._places, np.empty_like(self._places)])
             self._values = np.concatenate([self._values, np.empty_like(self._values)])
         self._places[self.n] = self.pending.pop(trial_id)
+        self.interim.pop(trial_id, None)
         self._values[self.n] = value
         self.n += 1
         self.succeeded += math.isfinite(value)

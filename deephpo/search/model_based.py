@@ -138,6 +138,10 @@ class ModelBasedSearch:
             self.surrogate.learn(history.rows, places, np.full(len(places), self._constant))
         elif self._pending.believer:
             self.surrogate.learn(history.rows, places, self.surrogate.expect(places))
+        elif self._pending.interim and history.interim:
+            places = np.array([history.pending[trial_id] for trial_id in history.interim])
+            values = np.fromiter(history.interim.values(), dtype=np.float64)
+            self.surrogate.learn(history.rows, places, self._targets.scores(values))
 
     def _go_on(self, history: History, targets: Targets) -> None:
         """Put results in the place of lies, and lies in the place of what others proposed meanwhile."""

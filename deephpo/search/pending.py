@@ -1,8 +1,8 @@
 """What a model-based search makes of the points that are still being evaluated.
 
 Believer and constant lies: D. Ginsbourger, R. Le Riche, L. Carraro, Kriging is well-suited to parallelize
-optimization, 2010.  Next-best and random: H. Cho et al., Basic enhancement strategies when using Bayesian
-optimization for hyperparameter tuning of deep neural networks, IEEE Access 8, 2020 (DEEP-BO).
+optimization, 2010.  Premature, next-best and random: H. Cho et al., Basic enhancement strategies when using
+Bayesian optimization for hyperparameter tuning of deep neural networks, IEEE Access 8, 2020 (DEEP-BO).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class Pending:
     """The model is told its own mean where a point is pending."""
     constant: Callable[[Vector], np.float64] | None = None
     """It is told this of all targets."""
+    interim: bool = False
+    """It is told what the trial is worth so far, where the trial reported that."""
     fresh: bool = False
     """New candidates are drawn for every point, so that chance keeps them apart."""
     at_random: bool = False
@@ -34,6 +36,7 @@ PENDING: Mapping[str, Pending] = {
     "min": Pending(constant=np.min),
     "mean": Pending(constant=np.mean),
     "max": Pending(constant=np.max),
+    "premature": Pending(interim=True, fresh=True),
     "naive": Pending(),
     "next-best": Pending(fresh=True),
     "random": Pending(fresh=True, at_random=True),

@@ -124,6 +124,14 @@ class Search:
             self._issue(row, config)
         return same
 
+    def foretell(self, trial_id: int, value: float) -> None:
+        """Take what a running trial is worth so far; the last such value counts until the trial is told.
+
+        NaN and infinity, and trials that are not pending any more, are passed over: this is hearsay.
+        """
+        if trial_id in self._asked and math.isfinite(value):
+            self._history.interim[trial_id] = self._sign * value
+
     def tell(self, trial: Trial, value: float) -> None:
         """Take a trial's objective, in the user's direction; NaN or infinity counts as failed.
 

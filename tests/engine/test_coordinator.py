@@ -13,6 +13,7 @@ from deephpo.engine.coordinator import HOPELESS_AFTER, MOST_PER_ASK, RETRIES, Co
 from deephpo.engine.deadline import Deadline, Durations, notice_s
 from deephpo.engine.events import (
     Ask,
+    Foretell,
     ShutDown,
     Start,
     StopRequested,
@@ -346,6 +347,15 @@ class TestReports:
         game.answer()
         report = Report(0, 1, {"loss": 0.5})
         assert game.tell(TrialReported(1, report)) == [Write(Reported(game.now_s, report))]
+
+    def test_what_a_running_trial_is_worth_so_far_is_told_where_it_is_wanted(self):
+        game = Game(workers=1, interim="loss")
+        game.start_all()
+        report = Report(0, 3, {"loss": 0.5, "accuracy": 0.9})
+        actions = game.tell(TrialReported(1, report))
+        assert actions == [Write(Reported(game.now_s, report)), Foretell(0, 0.5)]
+        assert not of(game.tell(TrialReported(1, Report(0, 4, {"accuracy": 0.9}))), Foretell)
+        assert not of(game.tell(TrialReported(1, Report(7, 1, {"loss": 0.5}))), Foretell)
 
     @pytest.mark.parametrize(
         "late",

@@ -10,8 +10,8 @@ from deephpo.engine.replay import replay
 from deephpo.search.create import create_search
 from deephpo.space.parameters import Categorical, Float, Integer
 from deephpo.space.space import Space
-from deephpo.storage.records import Asked, Ended, Learned, Observation, Suggested
-from deephpo.trial import Outcome, TrialState
+from deephpo.storage.records import Asked, Ended, Learned, Observation, Reported, Suggested
+from deephpo.trial import Outcome, Report, TrialState
 
 SPACE = Space(
     [
@@ -38,10 +38,11 @@ def loss(config):
 class Life:
     """A search that is asked and told at random, and the records of it.
 
-    fail: so often a trial fails.
+    fail: so often a trial fails.  reports: whether running trials say what they are worth so far.
     """
 
-    def __init__(self, search, seed=0, fail=0.0, records=()):
+    def __init__(self, search, seed=0, fail=0.0, records=(), reports=False):
+        self._reports = reports
         self.search, self.records = search, list(records)
         self._random, self._fail = random.Random(seed), fail
         self.pending = []
@@ -55,8 +56,15 @@ class Life:
             self.pending += trials
             if self.search.exhausted:
                 return
+            if self._reports:
+                self._report(self._random.choice(self.pending))
             while len(self.pending) > self._random.randint(3, 20):
                 self._settle(self.pending.pop(self._random.randrange(len(self.pending))))
+
+    def _report(self, trial):
+        report = Report(trial.id, 1, {"loss": loss(trial.config) + self._random.random()})
+        self.search.foretell(trial.id, report.metrics["loss"])
+        self.records.append(Reported(0.0, report))
 
     def _settle(self, trial):
         if self._random.random() < self._fail:
@@ -147,3 +155,18 @@ def test_codes_of_a_narrow_number_are_those_of_its_values():
     rows = encoding.sample(20_000, np.random.default_rng(0))
     rows = np.concatenate([rows, encoding.mutate(rows, np.random.default_rng(1))])
     assert (encoding.encode(encoding.decode(rows)) == rows).all()
+
+
+@pytest.mark.parametrize("surrogate", ["gp", "forest"])
+def test_what_running_trials_reported_is_known_again(surrogate):
+    def create():
+        return create_search("single", SPACE, seed=5, surrogate=surrogate, lie="premature")
+
+    life = Life(create(), seed=3, reports=True)
+    life.live(160)
+    resumed = create()
+    assert sum(isinstance(record, Reported) for record in life.records) > 30
+    assert replay(resumed, life.records, "loss") is None
+    assert resumed._history.interim == life.search._history.interim != {}
+    for q in (1, 3, 20):
+        assert [t.config for t in resumed.ask(q)] == [t.config for t in life.search.ask(q)]
