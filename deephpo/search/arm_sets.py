@@ -107,7 +107,8 @@ def _from_file(path: str) -> list[Any]:
     try:
         content = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"The arms in {path} cannot be read: {error}.") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise OptionError(f"The arms in {path} cannot be read: {why}.") from None
     return _from_yaml(content, path)
 
 

@@ -82,7 +82,7 @@ FORM = "an arm is a surrogate, a target and an acquisition function, such as gp-
         ("gp-hlle-ei", "There is no target 'hlle'; did you mean 'hle'? Known: rank, raw, log, le, hle."),
         ("tpe-hlle-ei", "There is no target 'hlle'; did you mean 'hle'?"),
         ("gp-ei,rf-ei,gp-ei", "Each arm is there once, and gp-ei is there twice in 'gp-ei,rf-ei,gp-ei'."),
-        ("nowhere.yaml", "The arms in nowhere.yaml cannot be read: "),
+        ("nowhere.yaml", "The arms in nowhere.yaml cannot be read: No such file or directory."),
         ("[", "arms is no YAML: "),
         ("[]", "arms must hold a list of arms, each a word such as gp-hle-ei or a mapping such as "),
         ("[3]", "An arm is a word such as gp-hle-ei or a mapping, not 3."),
