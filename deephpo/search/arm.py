@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from deephpo.acquisition import KAPPA, Acquisition, AcquisitionName
+from deephpo.search.hand_over import HandOver
 from deephpo.search.model_based import ModelBasedSearch
 from deephpo.search.pending import PENDING
+from deephpo.search.search import Forgetful
 from deephpo.search.weights import Schedule, weights
 from deephpo.space.encoding import Encoding
 from deephpo.surrogates.forest import ForestSurrogate
 from deephpo.surrogates.gaussian_process import GaussianProcess
 from deephpo.surrogates.protocol import Surrogate
 from deephpo.surrogates.targets import TAU, TargetName, targets_named
+
+PROCESS_UNTIL = 500
+"""From so many results on a forest stands in for a Gaussian process, which costs more with every result."""
 
 SurrogateName = Literal["gp", "forest", "extra-trees"]
 
@@ -39,6 +44,16 @@ class Arm:
     lie: str = "next-best"
     tau: float = TAU
 
+    @property
+    def heir(self) -> Arm:
+        """The arm that takes over at PROCESS_UNTIL results: of a Gaussian process a forest's, else itself.
+
+        A forest keeps its candidates for many points, so it needs lies to keep these apart.
+        """
+        if self.surrogate != "gp":
+            return self
+        return replace(self, surrogate="extra-trees", lie="believer")
+
     def search(self, encoding: Encoding, seed: np.random.SeedSequence) -> ModelBasedSearch:
         """Return the search."""
         own, below, drawn = seed.spawn(3)
@@ -57,3 +72,11 @@ class Arm:
         if self.surrogate == "gp":
             return GaussianProcess(encoding, seed)
         return ForestSurrogate(seed, self.surrogate)
+
+
+def search_of(arm: Arm, encoding: Encoding, seed: np.random.SeedSequence) -> Forgetful:
+    """Return an arm's search, which its heir takes over when results are many."""
+    if arm.heir == arm:
+        return arm.search(encoding, seed)
+    few, many = seed.spawn(2)
+    return HandOver(arm.search(encoding, few), arm.heir.search(encoding, many), PROCESS_UNTIL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from deephpo.acquisition import KAPPA, AcquisitionName
-from deephpo.search.arm import Arm, SurrogateName
+from deephpo.search.arm import Arm, SurrogateName, search_of
 from deephpo.search.initial import INITIAL, AfterDesign
 from deephpo.search.weights import Schedule
 from deephpo.space.encoding import Encoding
@@ -34,4 +34,4 @@ def single(
     design, own = seed.spawn(2)
     weight = kappa if acquisition == "lcb" else xi
     arm = Arm(surrogate, target, acquisition, weight, schedule, lie, tau)
-    return AfterDesign(encoding, design, arm.search(encoding, own), initial)
+    return AfterDesign(encoding, design, search_of(arm, encoding, own), initial)

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from deephpo.search.arm import Arm
+from deephpo.search.arm import PROCESS_UNTIL, Arm
 from deephpo.search.arm_sets import AnyArm
 from deephpo.search.history import History
 from deephpo.search.search import Forgetful
 from deephpo.space.encoding import Encoding
 
-PROCESS_UNTIL = 500
-"""From so many results on the turn of a Gaussian process is a forest's, with its target and acquisition."""
-
 
 class Team:
     """The arms' strategies.
 
-    A Gaussian process costs more with every result, so it is handed over to a forest at 500: handed over
-    rather than dropped, so that a set of processes alone goes on, and that every arm keeps its rewards.  The
-    forest is that of an arm of the same kind, if the set has one.
+    A Gaussian process is handed over to its heir when results are many: handed over rather than dropped, so
+    that a set of processes alone goes on, and that every arm keeps its rewards.  Heirs of the same kind are
+    one strategy.
     """
 
     def __init__(self, encoding: Encoding, seed: np.random.SeedSequence, arms: Sequence[AnyArm]) -> None:
         self._encoding = encoding
         self._early = list(arms)
-        self._late = [_heir(arm) for arm in arms]
+        self._late = [arm.heir if isinstance(arm, Arm) else arm for arm in arms]
         kinds = dict.fromkeys([*self._early, *self._late])
         self._seeds = dict(zip(kinds, seed.spawn(len(kinds)), strict=True))
         self._strategies: dict[AnyArm, Forgetful] = {}
@@ -43,12 +39,6 @@ class Team:
         if kind not in self._strategies:
             self._strategies[kind] = kind.search(self._encoding, self._seeds[kind])
         return self._strategies[kind]
-
-
-def _heir(arm: AnyArm) -> AnyArm:
-    if isinstance(arm, Arm) and arm.surrogate == "gp":
-        return replace(arm, surrogate="forest", lie="believer")
-    return arm
 
 
 class Origins:

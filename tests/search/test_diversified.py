@@ -278,7 +278,7 @@ def test_an_arm_believes_something_of_what_others_asked_within_its_frame():
 
 
 def test_a_process_hands_over_to_the_forest_of_its_kind():
-    arms = parse_arms("gp-hle-ei, gp-pi, rf-hle-ei")
+    arms = parse_arms("gp-hle-ei, gp-pi, et-hle-ei")
     team = Team(SPACE.encoding(), np.random.SeedSequence(1), list(arms.values()))
     early, late = ([team.strategy(arm, n) for arm in range(3)] for n in (499, 500))
     surrogates = [type(strategy.surrogate) for strategy in early]
