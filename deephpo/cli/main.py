@@ -30,6 +30,15 @@ VERBS = {
 """Each verb has a module of its name in this package, with ``add_arguments`` and ``run``."""
 
 
+class _Lines(argparse.HelpFormatter):
+    """Leaves a text of several lines, such as a table, as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" not in text:
+            return super()._fill_text(text, width, indent)
+        return "\n".join(f"{indent}{line}" for line in text.splitlines())
+
+
 class _Parser(argparse.ArgumentParser):
     """Raises what argparse would print and exit with, so that all errors leave by the same door."""
 
@@ -104,7 +113,7 @@ def _parsers(wanted: str) -> tuple[_Parser, dict[str, _Parser]]:
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     verbs = {}
     for verb, help_text in VERBS.items():
-        verbs[verb] = subparsers.add_parser(verb, help=help_text)
+        verbs[verb] = subparsers.add_parser(verb, help=help_text, formatter_class=_Lines)
         if verb == wanted:
             module = import_module(f"deephpo.cli.{verb}")
             verbs[verb].description = module.DESCRIPTION

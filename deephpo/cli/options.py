@@ -14,7 +14,7 @@ from typing import Any
 from deephpo.engine.coordinator import RETRIES
 from deephpo.errors import OptionError
 from deephpo.search.create import METHODS, SEARCHES, method_of
-from deephpo.search.options import Choice
+from deephpo.search.options import Choice, Count, Number
 from deephpo.worker.limits import parse_memory
 
 DEFAULT_TRIALS = 100
@@ -89,7 +89,7 @@ class SearchOptions:
 def add_search_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``search`` and ``simulate`` have in common."""
     search = parser.add_argument_group("the search")
-    search.add_argument("--search", metavar="NAME", help=f"{', '.join(SEARCHES)} (default: {SEARCHES[0]})")
+    search.add_argument("--search", metavar="NAME", help=f"one of those below (default: {SEARCHES[0]})")
     search.add_argument(
         "--seed",
         type=int,
@@ -127,17 +127,30 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_strategy_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that only some searches have; each says which."""
+    """Say in a line each which searches there are, and add the options that only some of them have."""
+    width = max(map(len, METHODS))
+    parser.add_argument_group(
+        "searches", "\n".join(f"{name:<{width}}  {method.summary}" for name, method in METHODS.items())
+    )
     group = parser.add_argument_group("options of some searches")
     for name, owners in _owners().items():
         option = METHODS[owners[0]].options[name]
-        names = f": {', '.join(option.names)}" if isinstance(option, Choice) else ""
         group.add_argument(
             f"--{name.replace('_', '-')}",
             type=option.read,
-            metavar="NAME" if isinstance(option, Choice) else "N",
-            help=f"{', '.join(owners)}: {option.help}{names} (default: {option.default})",
+            metavar="N" if isinstance(option, Count | Number) else "NAME",
+            help=_explained(name, owners),
         )
+
+
+def _explained(name: str, owners: list[str]) -> str:
+    """Return what an option is, and for which searches; where they differ, one after the other."""
+    options = {owner: METHODS[owner].options[name] for owner in owners}
+    alike: dict[str, list[str]] = {}
+    for owner, option in options.items():
+        names = f": {', '.join(option.names)}" if isinstance(option, Choice) else ""
+        alike.setdefault(f"{option.help}{names} (default: {option.default})", []).append(owner)
+    return "; ".join(f"{', '.join(who)}: {what}" for what, who in alike.items())
 
 
 def _owners() -> dict[str, list[str]]:

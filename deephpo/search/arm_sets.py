@@ -52,7 +52,7 @@ class ParzenArm:
         """Return the strategy."""
         from deephpo.search.tpe import TreeParzenSearch
 
-        return TreeParzenSearch(encoding, seed, initial=1)
+        return TreeParzenSearch(encoding, seed)
 
 
 @dataclass(frozen=True)

@@ -97,15 +97,20 @@ METHODS = {
         "deephpo.search.diversified:diversified",
         "several surrogates and acquisition functions that take turns over one history",
         {
-            "arms": Arms("six", "six, seven, words such as gp-hle-ei,rf-ei, or a YAML file"),
+            "arms": Arms("six", "who takes turns: six, seven, words such as gp-hle-ei,rf-ei, or a YAML file"),
             "rule": Choice("sequence", "whose turn it is", RULES),
             "initial": _INITIAL,
         },
     ),
     "tpe": Method(
-        "deephpo.search.tpe:TreeParzenSearch",
+        "deephpo.search.tpe:tpe",
         "the densities of good and of bad configurations",
-        {"initial": _INITIAL},
+        {
+            "density": Choice(
+                "multivariate", "one over all parameters, or one for each", ("multivariate", "univariate")
+            ),
+            "initial": _INITIAL,
+        },
     ),
     "random": Method("deephpo.search.random:RandomSearch", "independent draws"),
     "sobol": Method("deephpo.search.designs:SobolSearch", "scrambled Sobol points"),

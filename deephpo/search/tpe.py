@@ -9,28 +9,43 @@ region that is best.
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
-from deephpo.search.designs import SobolSearch
 from deephpo.search.history import History
+from deephpo.search.initial import INITIAL, AfterDesign
 from deephpo.search.untried import Untried
 from deephpo.space.arrays import Rows, key
 from deephpo.space.encoding import Encoding
 from deephpo.surrogates.parzen import ParzenSurrogate
 from deephpo.surrogates.split import Split
 
-INITIAL = 10
-"""So many trials must have succeeded before the densities are asked."""
 CANDIDATES = 64
 """So many samples of the good density compete for each point; more of them would all look alike."""
+
+
+def tpe(
+    encoding: Encoding,
+    seed: np.random.SeedSequence,
+    *,
+    density: Literal["multivariate", "univariate"] = "multivariate",
+    initial: int = INITIAL,
+) -> AfterDesign:
+    """Return the strategy.
+
+    density: one over all parameters, or one for each.  initial: how many successes it needs first.
+    """
+    design, own = seed.spawn(2)
+    search = TreeParzenSearch(encoding, own, multivariate=density == "multivariate")
+    return AfterDesign(encoding, design, search, initial)
 
 
 class TreeParzenSearch:
     """Draws candidates from the density of the good configurations, and takes the one least like the bad.
 
-    seed: of the design and of the candidates.  multivariate: one density over all parameters, not one for
-    each.  initial: how many successes it takes; until then a Sobol design is followed.
+    seed: of the candidates.  multivariate: one density over all parameters, not one for each.  It must not be
+    asked before one trial has succeeded.
 
     What it asks for depends on the history alone, whatever it did before; so a resumed search need think
     about no ask again.
@@ -42,12 +57,9 @@ class TreeParzenSearch:
         seed: np.random.SeedSequence,
         *,
         multivariate: bool = True,
-        initial: int = INITIAL,
     ) -> None:
         self._encoding = encoding
-        design, untried, self._seed = seed.spawn(3)
-        self._initial = initial
-        self._design = SobolSearch(encoding, design)
+        untried, self._seed = seed.spawn(2)
         self._untried = Untried(encoding, np.random.default_rng(untried))
         self._surrogate = ParzenSurrogate(encoding, multivariate=multivariate)
         self._split = Split()
@@ -56,8 +68,6 @@ class TreeParzenSearch:
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
-        if history.succeeded < self._initial:
-            return self._design.propose(q, history)
         self._catch_up(history)
         rows = self._pick(q, history)
         if len(rows) < q:
@@ -69,9 +79,8 @@ class TreeParzenSearch:
         """Return the frame of an ask that knows n results of m points: every ask has its own."""
         return n, m
 
-    def pass_over(self, q: int, history: History) -> Rows | None:
-        """Ask the design again, which goes on from where it was; nothing else leaves a trace."""
-        return self._design.propose(q, history) if history.succeeded < self._initial else None
+    def pass_over(self, q: int, history: History) -> None:
+        """Do nothing: no ask leaves a trace."""
 
     def _catch_up(self, history: History) -> None:
         """Learn what was told since the last time."""

@@ -48,7 +48,7 @@ SPACE = Space([Float("x", 0, 1)])
         (
             "ambs",
             {"lie": None},
-            "There is no lie None. Known: believer, min, mean, max, naive, next-best, random.",
+            "There is no lie None. Known: believer, min, mean, max, premature, naive, next-best, random.",
         ),
         ("ambs", {"kappa": -1}, "kappa must be a number from 0 on, such as 1.96, not -1."),
         ("ambs", {"kappa": math.nan}, "kappa must be a number from 0 on, such as 1.96, not nan."),

@@ -8,7 +8,7 @@ import pytest
 
 from deephpo.search.random import RandomSearch
 from deephpo.search.search import Search
-from deephpo.search.tpe import TreeParzenSearch
+from deephpo.search.tpe import tpe
 from deephpo.space.conditions import Between
 from deephpo.space.parameters import Categorical, Float, Integer
 from deephpo.space.space import Space
@@ -22,7 +22,7 @@ SPACE = Space(
     ],
     forbidden=[{"optimizer": "none", "layers": Between(low=6)}],
 )
-MULTIVARIATE = pytest.mark.parametrize("multivariate", [True, False], ids=["multivariate", "univariate"])
+DENSITIES = pytest.mark.parametrize("density", ["multivariate", "univariate"])
 
 
 def loss(config):
@@ -32,7 +32,7 @@ def loss(config):
 
 def search_of(space=SPACE, seed=0, **options):
     encoding = space.encoding()
-    strategy = TreeParzenSearch(encoding, np.random.SeedSequence(seed), **options)
+    strategy = tpe(encoding, np.random.SeedSequence(seed), **options)
     return Search(encoding, strategy, seed=seed)
 
 
@@ -47,9 +47,9 @@ def run(search, n, workers=1):
     return done
 
 
-@MULTIVARIATE
+@DENSITIES
 @pytest.mark.parametrize("workers", [1, 16])
-def test_it_beats_random_search_by_far(multivariate, workers):
+def test_it_beats_random_search_by_far(density, workers):
     def random(seed):
         encoding = SPACE.encoding()
         return Search(encoding, RandomSearch(encoding, np.random.SeedSequence(seed)), seed=seed)
@@ -62,7 +62,7 @@ def test_it_beats_random_search_by_far(multivariate, workers):
             ends.append(search.best.value)
         return statistics.median(ends)
 
-    assert median(lambda seed: search_of(seed=seed, multivariate=multivariate)) < 0.5 * median(random)
+    assert median(lambda seed: search_of(seed=seed, density=density)) < 0.5 * median(random)
 
 
 def test_whatever_is_asked_is_a_configuration_of_the_space():
