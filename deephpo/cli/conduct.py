@@ -159,6 +159,7 @@ def headline(session: Session, place: str, directory: RunDirectory) -> str:
     space = f"{count} parameter{'s' if count > 1 else ''}"
     details = ", ".join(f"{name} {value}" for name, value in options.strategy.items())
     how = f"{options.search} ({details})" if details else options.search
+    how += ", batch by batch" if options.synchronous else ""
     lines = [
         f"deephpo {__version__} · {declaration.name}: {declaration.direction} {declaration.objective} "
         f"over {space}",

@@ -24,6 +24,7 @@ _OPTIONAL = (
     ("mpi4py", "mpi4py", "searching over MPI", "openmpi"),
     ("matplotlib", "matplotlib", "the picture at the end", "plot"),
     ("tensorflow", "tensorflow", "Keras problems such as problems/digits_cnn.py", "tensorflow"),
+    ("cmaes", "cmaes", "--search cma-es", "cmaes"),
     ("ConfigSpace", "ConfigSpace", "problems that declare a ConfigurationSpace", "configspace"),
     ("nvidia-ml-py", "pynvml", "seeing NVIDIA GPUs", "gpu"),
 )
