@@ -30,6 +30,7 @@ ORDER = [
     "space",
     "trial",
     "errors",
+    "seeds",
 ]
 """From top to bottom; a module imports from its own room and from the rooms below."""
 HEAVY = ["numpy", "scipy", "sklearn", "h5py", "tensorflow", "keras", "matplotlib", "mpi4py", "yaml"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from deephpo.search.history import History
-from deephpo.search.random_walk import step_away
+from deephpo.search.steps import step_away
 from deephpo.search.untried import Untried
 from deephpo.space.arrays import Rows
 from deephpo.space.encoding import Encoding

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,22 +87,3 @@ class Count:
     def read(self, text: str) -> int:
         """Return the number."""
         return int(text)
-
-
-@dataclass(frozen=True)
-class Written:
-    """A text with a form of its own, such as ``hle:0.3``; ``parse`` raises OptionError for any other."""
-
-    default: str
-    help: str
-    parse: Callable[[str], object]
-
-    def check(self, name: str, value: Any) -> None:
-        """Raise OptionError for what is no text of that form."""
-        if not isinstance(value, str):
-            raise OptionError(f"{name} must be a text such as {self.default!r}, not {value!r}.")
-        self.parse(value)
-
-    def read(self, text: str) -> str:
-        """Return the text; whether it has the form is for ``check`` to say."""
-        return text

@@ -16,6 +16,7 @@ import numpy as np
 from deephpo.search.history import History
 from deephpo.search.initial import INITIAL, AfterDesign
 from deephpo.search.untried import Untried
+from deephpo.seeds import below
 from deephpo.space.arrays import Rows, key
 from deephpo.space.encoding import Encoding
 from deephpo.surrogates.parzen import ParzenSurrogate
@@ -113,5 +114,4 @@ class TreeParzenSearch:
 
     def _rng(self, purpose: int, m: int) -> np.random.Generator:
         """Return the generator for when m points were asked: it does not depend on what was drawn before."""
-        key = (*self._seed.spawn_key, purpose, m)
-        return np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
+        return np.random.default_rng(below(self._seed, purpose, m))
