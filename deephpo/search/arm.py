@@ -48,11 +48,13 @@ class Arm:
     def heir(self) -> Arm:
         """The arm that takes over at PROCESS_UNTIL results: of a Gaussian process a forest's, else itself.
 
-        A forest keeps its candidates for many points, so it needs lies to keep these apart.
+        A forest keeps its candidates for many points, so it needs lies to keep these apart; lies that were
+        chosen stay.
         """
         if self.surrogate != "gp":
             return self
-        return replace(self, surrogate="extra-trees", lie="believer")
+        lie = "believer" if self.lie == "next-best" else self.lie
+        return replace(self, surrogate="extra-trees", lie=lie)
 
     def search(self, encoding: Encoding, seed: np.random.SeedSequence) -> ModelBasedSearch:
         """Return the search."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deephpo.errors import OptionError, unknown_name
-from deephpo.search.options import Number, Option
+from deephpo.search.options import Choice, Number, Option
 
 if TYPE_CHECKING:  # numpy comes with them, and who only reads options needs none
     import numpy as np
@@ -183,8 +183,14 @@ def _arm(given: Mapping[Any, Any]) -> Arm:
 
 def _checks() -> dict[str, Option]:
     """Return what each field of an arm may be."""
-    from deephpo.search.create import METHODS
+    from deephpo.search.create import LIES, METHODS
 
     single = METHODS["single"].options
-    names = ("surrogate", "target", "acquisition", "schedule", "lie", "tau")
-    return {**{name: single[name] for name in names}, "weight": Number(1.96, "kappa or xi")}
+    names = ("surrogate", "target", "acquisition", "schedule", "tau")
+    # What trials report so far is told to the search single only.
+    lies = tuple(lie for lie in LIES if lie != "premature")
+    return {
+        **{name: single[name] for name in names},
+        "lie": Choice("next-best", "what pending trials count as", lies),
+        "weight": Number(1.96, "kappa or xi"),
+    }

@@ -82,7 +82,7 @@ METHODS = {
         "deephpo.search.single:single",
         "one surrogate, one acquisition function, as you choose",
         {
-            "surrogate": Choice("gp", "the model", SURROGATES),
+            "surrogate": Choice("gp", "the model (a forest in place of gp from 500 results on)", SURROGATES),
             "target": Choice("rank", "what it learns of the values", TARGETS),
             "tau": Number(0.3, "from this error on the target hle is linear", most=1.0),
             "acquisition": Choice("lcb", "what a candidate scores", ACQUISITIONS),

@@ -27,6 +27,11 @@ class Generation:
         """How many points were picked."""
         self._look_again(ALL)
 
+    def weigh(self, score: Score) -> None:
+        """Score all candidates anew, in another way."""
+        self._score = score
+        self._look_again(ALL)
+
     def pick(
         self, tried: set[bytes], taken: set[bytes], rng: np.random.Generator | None = None
     ) -> int | None:
@@ -34,15 +39,16 @@ class Generation:
 
         rng: if the most promising one of all is tried or taken, any other is drawn.
         """
-        while np.isfinite(self._scores[index := int(self._scores.argmin())]):
+        scores = self._scores
+        while np.isfinite(scores[index := int(scores.argmin())]):
             self._barred[index] = True
-            self._scores[index] = np.inf
+            self._scores[index] = scores[index] = np.inf
             row = key(self._candidates[index])
             if row not in tried and row not in taken:
                 self.picks += 1
                 return index
-            if rng is not None:
-                self._scores = np.where(self._barred, np.inf, rng.random(len(self._scores)))
+            if rng is not None and scores is self._scores:
+                scores = np.where(self._barred, np.inf, rng.random(len(scores)))
         return None
 
     def row(self, index: int) -> Rows:

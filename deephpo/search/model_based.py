@@ -27,6 +27,7 @@ from deephpo.search.generation import Generation
 from deephpo.search.history import History
 from deephpo.search.pending import Pending
 from deephpo.search.untried import Untried
+from deephpo.seeds import below
 from deephpo.space.arrays import Rows, Vector, key
 from deephpo.space.encoding import Encoding
 from deephpo.surrogates.protocol import Surrogate
@@ -76,6 +77,10 @@ class ModelBasedSearch:
         self._best_target = np.nan
         self._constant = np.nan
         self._generation: Generation | None = None
+        self._weighed = acquisition(0)
+        """How the present generation is scored."""
+        self._settled = 0
+        """How many points were really asked when it was asked last, those that are only supposed left out."""
         self._proposed: tuple[int, Rows] = 0, np.empty((0, encoding.d), dtype=np.float32)
         """What was proposed last, and the place of the first of it."""
         self.expected: list[float] = []
@@ -85,6 +90,7 @@ class ModelBasedSearch:
         """Return q new rows, shape (q, d)."""
         self._catch_up(q, history)
         rows = self._pick(q, history)
+        self._settled = history.m - history.supposed
         self._proposed = history.m, rows
         if len(rows) < q:
             # All candidates were asked before: of what has no real number, nearly everything was.
@@ -107,7 +113,7 @@ class ModelBasedSearch:
         # Starting points may stand there instead, or, in a replay, what the journal says.
         as_proposed = np.array_equal(history.rows[place : place + len(rows)], rows)
         if not as_proposed:
-            self.surrogate.forget(place)
+            self.surrogate.forget(self._settled)
         if turned or not as_proposed or self._targets is None:
             self._begin_frame(history)
         else:
@@ -171,6 +177,7 @@ class ModelBasedSearch:
         while len(rows) < q:
             if self._generation is None or self._generation.picks >= self._most_picks(q):
                 self._generation, fresh = self._new_generation(len(rows), history), True
+            self._weigh(self._generation, history.m + len(rows))
             chance = self._rng(2, history.m + len(rows)) if self._pending.at_random else None
             index = self._generation.pick(history.tried, taken, chance)
             if index is None and fresh:
@@ -197,12 +204,18 @@ class ModelBasedSearch:
         m = history.m + picked
         candidates = draw_candidates(self._encoding, self._count, history, self._rng(0, m))
         self._best = history.best
+        self._weighed = self._acquisition(m)
+        return Generation(candidates, self.surrogate.posterior(candidates), self._score)
+
+    def _weigh(self, generation: Generation, m: int) -> None:
+        """Let a generation score as it should when m points were asked."""
         acquisition = self._acquisition(m)
-        return Generation(
-            candidates,
-            self.surrogate.posterior(candidates),
-            lambda mean, std: acquisition(mean, std, self._best_target),
-        )
+        if acquisition != self._weighed:
+            self._weighed = acquisition
+            generation.weigh(self._score)
+
+    def _score(self, mean: Vector, std: Vector) -> Vector:
+        return self._weighed(mean, std, self._best_target)
 
     def _last(self, q: int, history: History, picked: Rows) -> Rows:
         done = set(map(key, picked))
@@ -212,5 +225,4 @@ class ModelBasedSearch:
 
     def _rng(self, purpose: int, m: int) -> np.random.Generator:
         """Return the generator for when m points were asked: it does not depend on what was drawn before."""
-        key = (*self._seed.spawn_key, purpose, m)
-        return np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
+        return np.random.default_rng(below(self._seed, purpose, m))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
+from deephpo.seeds import below
+
 Schedule = Literal["constant", "drawn", "falling"]
-SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 FALLS_FROM = 32
 """A falling weight is whole until so many points were asked, and half with 16 times as many."""
@@ -21,11 +22,7 @@ def weights(weight: float, schedule: Schedule, seed: np.random.SeedSequence) -> 
     side by side trust the model differently.  "falling": with the fourth root of m.
     """
     if schedule == "drawn":
-        return lambda m: weight * float(np.random.default_rng(_below(seed, m)).exponential())
+        return lambda m: weight * float(np.random.default_rng(below(seed, m)).exponential())
     if schedule == "falling":
         return lambda m: weight * (max(m, FALLS_FROM) / FALLS_FROM) ** -0.25
     return lambda m: weight
-
-
-def _below(seed: np.random.SeedSequence, m: int) -> np.random.SeedSequence:
-    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, m))

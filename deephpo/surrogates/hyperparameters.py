@@ -11,12 +11,13 @@ Letters: ``n`` observations, ``d`` parameters, ``f`` features.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cholesky, lapack
+from scipy.linalg import LinAlgError, cho_solve, cholesky, lapack
 from scipy.optimize import minimize
 
 from deephpo.space.arrays import Vector
@@ -94,7 +95,7 @@ def _walk(
     while True:
         for scale in rng.choice(_STRIDES, size=_STEPS_APART):
             there = theta + scale * rng.normal(size=len(theta))
-            value = _improbability(there, squares, y)[0]
+            value = _Likelihood(there, squares, y).value + _prior(there)[0]
             if np.log(rng.random()) < improbability - value:
                 theta, improbability = there, value
         yield theta
@@ -110,36 +111,43 @@ def _chosen(y: Vector) -> NDArray[np.int64]:
 
 
 def _improbability(theta: Vector, squares: Matrix, y: Vector) -> tuple[float, Vector]:
-    """Return minus the logarithm of the posterior density, and its gradient by theta.
+    """Return minus the logarithm of the posterior density, and its gradient; all as in _Likelihood."""
+    likelihood = _Likelihood(theta, squares, y)
+    prior, prior_gradient = _prior(theta)
+    return likelihood.value + prior, likelihood.gradient() + prior_gradient
+
+
+class _Likelihood:
+    """Minus the logarithm of the marginal likelihood.
 
     theta: logarithms of relevance, scale and noise, shape (d + 2,).  squares: of the distances in each
-    parameter, shape (d, n, n).
+    parameter, shape (d, n, n).  y: targets, shape (n,).
     """
-    d, n = len(squares), len(y)
-    relevance, scale, noise = np.exp(theta[:d]), np.exp(theta[d]), np.exp(theta[d + 1]) + _LEAST_NOISE
-    distances = np.tensordot(relevance, squares, 1)
-    K = scale * matern(distances)
-    noisy = K.copy()
-    noisy.flat[:: n + 1] += noise
-    try:
-        L = cholesky(noisy, lower=True, overwrite_a=True, check_finite=False)
-    except LinAlgError:
-        return _UNLIKELY, np.zeros_like(theta)
-    inverse = lapack.dpotri(L, lower=1)[0]
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    alpha = inverse @ y
-    value = y @ alpha / 2.0 + np.log(L.diagonal()).sum()
-    outer = (inverse - np.outer(alpha, alpha)) / 2.0
-    slope = scale * outer * matern_slope(distances)
-    gradient = np.concatenate(
-        [
-            relevance * (squares.reshape(d, -1) @ slope.ravel()),
-            [(outer * K).sum()],
-            [np.exp(theta[d + 1]) * np.trace(outer)],
-        ]
-    )
-    prior, prior_gradient = _prior(theta)
-    return float(value) + prior, gradient + prior_gradient
+
+    def __init__(self, theta: Vector, squares: Matrix, y: Vector) -> None:
+        self._theta, self._squares = theta, squares
+        self._relevance, self._scale = np.exp(theta[:-2]), np.exp(theta[-2])
+        self._distances = np.tensordot(self._relevance, squares, 1)
+        self._K = self._scale * matern(self._distances)
+        noisy = self._K.copy()
+        noisy.flat[:: len(y) + 1] += np.exp(theta[-1]) + _LEAST_NOISE
+        self.value, self._L = _UNLIKELY, None
+        with suppress(LinAlgError):
+            self._L = cholesky(noisy, lower=True, overwrite_a=True, check_finite=False)
+            self._alpha = cho_solve((self._L, True), y, check_finite=False)
+            self.value = float(y @ self._alpha / 2.0 + np.log(self._L.diagonal()).sum())
+
+    def gradient(self) -> Vector:
+        """Return the derivatives by theta, shape (d + 2,)."""
+        if self._L is None:
+            return np.zeros_like(self._theta)
+        inverse = lapack.dpotri(self._L, lower=1)[0]
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        outer = (inverse - np.outer(self._alpha, self._alpha)) / 2.0
+        slope = self._scale * outer * matern_slope(self._distances)
+        by_relevance = self._relevance * (self._squares.reshape(len(self._squares), -1) @ slope.ravel())
+        by_noise = np.exp(self._theta[-1]) * np.trace(outer)
+        return np.concatenate([by_relevance, [(outer * self._K).sum()], [by_noise]])
 
 
 def _prior(theta: Vector) -> tuple[float, Vector]:

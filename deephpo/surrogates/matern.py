@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from deephpo.space.arrays import Rows, Vector
+from deephpo.space.arrays import Rows
 from deephpo.space.encoding import INACTIVE, Encoding
 from deephpo.space.parameters import Categorical, Ordinal
 
@@ -44,8 +44,6 @@ class Features:
             parameters += [j] * len(codes)
         self.parameter = np.array(parameters)
         """The parameter that each feature belongs to, shape (f,)."""
-        self.real = np.array([encoding.columns[j].levels is None for j in parameters])
-        """Which features are real numbers, shape (f,)."""
 
     def __call__(self, rows: Rows) -> Matrix:
         """Return the features of rows, shape (n, f)."""
@@ -74,8 +72,3 @@ def matern_slope(squares: Matrix) -> Matrix:
     """Return the kernel's derivative by the squared distance, same shape."""
     r = np.sqrt(5.0 * squares)
     return np.asarray((-5.0 / 6.0) * (1.0 + r) * np.exp(-r))
-
-
-def scaled(features: Matrix, relevance: Vector, parameter: NDArray[np.int64]) -> Matrix:
-    """Return features in units of their length scales; relevance is a length scale to the power -2, (d,)."""
-    return np.asarray(features * np.sqrt(relevance)[parameter])

@@ -93,3 +93,20 @@ def test_in_place_of_a_best_that_was_tried_any_other_is_drawn(posterior):
     assert len(set(picks)) > 20
     free = Generation(ROWS, posterior, bound(2.0)).pick(set(), set(), np.random.default_rng(0))
     assert free == 0
+
+
+def test_candidates_may_be_scored_anew_in_another_way(posterior):
+    posterior.stds[30] = 100.0
+    generation = Generation(ROWS, posterior, bound(0.0))
+    assert generation.pick(set(), set()) == 0
+    generation.weigh(bound(10.0))
+    assert generation.pick(set(), set()) == 30
+    generation.weigh(bound(0.0))
+    assert generation.pick(set(), set()) == 1
+
+
+def test_after_one_at_random_the_scores_are_as_they_were(posterior):
+    generation = Generation(ROWS, posterior, bound(2.0))
+    drawn = generation.pick({key(ROWS[0])}, set(), np.random.default_rng(5))
+    assert drawn > 1
+    assert generation.pick(set(), set(), np.random.default_rng(5)) == 1

@@ -63,7 +63,6 @@ def test_what_is_switched_off_counts_as_the_middle_and_a_category_as_another_one
     assert distance(off, {"kind": "c"}) == pytest.approx(1.0)
 
 
-def test_features_know_their_parameters_and_which_are_real():
+def test_features_know_their_parameters():
     assert FEATURES.parameter.tolist() == [0, 1, 2, 2, 2, 3, 4, 5, 5, 5]
-    assert FEATURES.real.tolist() == [True, *[False] * 5, True, *[False] * 3]
     assert math.isclose(FEATURES(rows({})).max(), 0.5**0.5)

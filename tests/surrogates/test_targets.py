@@ -71,14 +71,39 @@ class TestDeepBosTransforms:
 
     def test_accuracies_that_are_maximised_are_errors(self):
         accuracies = np.array([0.1, 0.7, 0.9, 0.99])
-        assert hybrid_log_error(-accuracies) == pytest.approx(hybrid_log_error(1.0 - accuracies))
+        maximised, errors = (targets_named("hle")(v).scores(v) for v in (-accuracies, 1.0 - accuracies))
+        assert maximised == pytest.approx(errors)
 
 
 @pytest.mark.parametrize("name", ["rank", "raw", "log", "le", "hle"])
 class TestEveryTarget:
-    def test_lower_stays_lower(self, name):
-        values = np.sort(np.random.default_rng(0).random(40))
-        assert (np.diff(targets_named(name)(values).scores(values)) > 0).all()
+    @pytest.mark.parametrize(
+        "values",
+        [
+            np.linspace(0.001, 0.999, 40),
+            np.linspace(-0.999, -0.001, 40),
+            np.linspace(-0.9, 0.4, 40),
+            np.linspace(-3.3, -1.2, 40),
+            np.geomspace(1e-3, 1e20, 40),
+            np.linspace(6.0, 7.0, 40),
+        ],
+        ids=["errors", "accuracies", "both signs", "below -1", "a heavy tail", "far from 0"],
+    )
+    def test_lower_stays_lower(self, name, values):
+        scores = targets_named(name)(values).scores(values)
+        assert (np.diff(scores) > 0).all()
+        assert np.abs(scores).max() < 20
+
+    def test_the_order_of_the_first_ones_is_the_same_when_more_is_known(self, name):
+        values = np.append(1e-3 * np.random.default_rng(1).random(30), [1e20, -5.0, math.inf])
+        order = np.argsort(targets_named(name)(values).scores(values)[:30])
+        assert (order == np.argsort(values[:30])).all()
+
+    def test_a_newcomer_is_not_far_from_the_given_ones(self, name):
+        targets = targets_named(name)(np.array([0.1, 0.2, 0.3]))
+        given, new = (targets.scores(np.array(v)) for v in ([0.1, 0.2, 0.3], [-1e308, 1e308, math.inf]))
+        assert min(given) - 1.5 < new[0] <= min(given)
+        assert max(given) <= new[1] <= new[2] < max(given) + 1.5
 
     def test_failures_are_above_all_that_succeeded(self, name):
         values = np.array([0.5, math.inf, 0.1, 0.9, math.inf])
@@ -113,5 +138,6 @@ class TestEveryTarget:
 def test_tau_is_where_the_hybrid_logarithm_begins():
     values = np.array([0.05, 0.1, 0.2, 0.4])
     early, late = (targets_named("hle", tau)(values).scores(values) for tau in (0.01, 0.3))
-    assert np.diff(early) / np.diff(values) == pytest.approx((early[-1] - early[0]) / 0.35)
+    slope = (early[-1] - early[0]) / 0.35
+    assert np.diff(early) / np.diff(values) == pytest.approx(slope, rel=1e-4)
     assert late[1] - late[0] > late[3] - late[2]
