@@ -14,7 +14,7 @@ from typing import Any
 from deephpo.engine.coordinator import RETRIES
 from deephpo.errors import OptionError
 from deephpo.search.create import METHODS, SEARCHES, method_of
-from deephpo.search.options import Choice, Count, Number
+from deephpo.search.options import Choice, Count, Number, Option
 from deephpo.worker.limits import parse_memory
 
 DEFAULT_TRIALS = 100
@@ -137,10 +137,23 @@ def _add_strategy_arguments(parser: argparse.ArgumentParser) -> None:
         option = METHODS[owners[0]].options[name]
         group.add_argument(
             f"--{name.replace('_', '-')}",
-            type=option.read,
+            type=_reader(name, option),
             metavar="N" if isinstance(option, Count | Number) else "NAME",
             help=_explained(name, owners),
         )
+
+
+def _reader(name: str, option: Option) -> Callable[[str], Any]:
+    """Return what reads an option for argparse; it raises OptionError for a text that is no value of it."""
+
+    def read(text: str) -> Any:
+        try:
+            return option.read(text)
+        except ValueError:
+            option.check(f"--{name}", text)
+            raise
+
+    return read
 
 
 def _explained(name: str, owners: list[str]) -> str:

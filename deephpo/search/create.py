@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,16 @@ class Method:
                 takes = f"takes {', '.join(self.options)}" if self.options else "takes no options of its own"
                 raise OptionError(f"The search {name!r} has no option {option!r}; it {takes}.")
             self.options[option].check(option, value)
+        chosen = {**self.defaults(), **options}
+        for option, value in options.items():
+            declared = self.options[option]
+            if isinstance(declared, Number) and declared.needs and value != declared.default:
+                other, values = declared.needs
+                if chosen[other] not in values:
+                    raise OptionError(
+                        f"{option} has no effect with {other} {chosen[other]}; it is for "
+                        f"{other} {' and '.join(values)}."
+                    )
 
     def strategy(self, encoding: Any, seed: Any, options: Mapping[str, Any]) -> Strategy:
         """Return the strategy."""
@@ -84,10 +94,14 @@ METHODS = {
         {
             "surrogate": Choice("gp", "the model (a forest in place of gp from 500 results on)", SURROGATES),
             "target": Choice("rank", "what it learns of the values", TARGETS),
-            "tau": Number(0.3, "from this error on the target hle is linear", most=1.0),
+            "tau": Number(
+                0.3, "from this error on the target hle is linear", most=1.0, needs=("target", ("hle",))
+            ),
             "acquisition": Choice("lcb", "what a candidate scores", ACQUISITIONS),
-            "kappa": _KAPPA,
-            "xi": Number(0.0, "what ei and pi count as no improvement yet"),
+            "kappa": replace(_KAPPA, needs=("acquisition", ("lcb",))),
+            "xi": Number(
+                0.0, "what ei and pi count as no improvement yet", needs=("acquisition", ("ei", "pi"))
+            ),
             "schedule": Choice("constant", "how kappa or xi changes", SCHEDULES),
             "lie": Choice("next-best", "what pending trials count as", LIES),
             "initial": _INITIAL,

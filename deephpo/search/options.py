@@ -47,12 +47,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class Number:
-    """A number from ``least`` on, up to ``most``."""
+    """A number from ``least`` on, up to ``most``.
+
+    needs: the other option, and its values, without which this one has no effect.
+    """
 
     default: float
     help: str
     least: float = 0.0
     most: float = math.inf
+    needs: tuple[str, tuple[str, ...]] | None = None
 
     def check(self, name: str, value: Any) -> None:
         """Raise OptionError for what is no such number."""

@@ -75,6 +75,9 @@ class Search:
 
         Fewer than q, and ``exhausted`` set, when every configuration of a finite space was asked.
         """
+        q = plain(q)
+        if isinstance(q, bool) or not isinstance(q, int):
+            raise TypeError(f"ask() takes a whole number of trials, not {q!r}.")
         if q < 1:
             raise ValueError(f"ask() takes a number of trials from 1 on, not {q}.")
         return [self._issue(row, config) for row, config in self._propose(q)]
@@ -137,9 +140,7 @@ class Search:
 
         Raises TypeError for what is no trial or no number, and ValueError for a trial that is not pending.
         """
-        number = plain(value)
-        if isinstance(number, bool) or not isinstance(number, numbers.Real):
-            raise TypeError(f"tell() takes a number, not {value!r}; without one, say fail(trial, reason).")
+        number = _number(value, "tell", "fail(trial, reason)")
         if not is_number(number):
             self.fail(trial, f"its value is {number}")
             return
@@ -161,16 +162,21 @@ class Search:
     def learn(self, config: Config, value: float | None) -> None:
         """Take an observation from elsewhere, which the model knows from now on and no ask repeats.
 
-        config: complete, as ``Space.complete`` returns it.  value: None, NaN or infinity if it failed.
+        config: what it leaves out is at its default.  value: None, NaN or infinity if it failed.
+
+        Raises SpaceError for a configuration that is not in the space, and TypeError for a value that is no
+        number.
         """
-        told = self._sign * value if value is not None and math.isfinite(value) else math.inf
-        for row in self._history.new(self._encoding.encode([config])):
+        number = None if value is None else _number(value, "learn", "None")
+        told = self._sign * float(number) if number is not None and is_number(number) else math.inf
+        for row in self._history.new(self._encoding.encode([self.space.complete(config)])):
             self._history.learnt(row, told)
 
     def _settle(self, trial: Trial, value: float) -> None:
         if not isinstance(trial, Trial):
             raise TypeError(f"tell() and fail() take a trial that ask() returned, not {trial!r}.")
-        if trial.id not in self._asked:
+        asked = self._asked.get(trial.id)
+        if asked is None or (asked.config, asked.seed) != (trial.config, trial.seed):
             raise ValueError(f"Trial {trial.id} is not pending: it was told already, or never asked here.")
         self._history.told(trial.id, value)
 
@@ -204,3 +210,11 @@ class Search:
         self._next_id = trial.id + 1
         self._history.asked(trial.id, row)
         self._asked[trial.id] = trial
+
+
+def _number(value: float, method: str, otherwise: str) -> numbers.Real:
+    """Return a number; raises TypeError for anything else, saying what to say instead."""
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, numbers.Real):
+        raise TypeError(f"{method}() takes a number, not {value!r}; without one, say {otherwise}.")
+    return number

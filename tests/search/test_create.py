@@ -57,6 +57,13 @@ SPACE = Space([Float("x", 0, 1)])
         ("ambs", {"kappa": True}, "kappa must be a number from 0 on, such as 1.96, not True."),
         ("ambs", {"initial": 0}, "initial must be a whole number from 1 on, not 0."),
         ("ambs", {"initial": 2.0}, "initial must be a whole number from 1 on, not 2.0."),
+        ("single", {"tau": 0.5}, "tau has no effect with target rank; it is for target hle."),
+        ("single", {"xi": 0.5}, "xi has no effect with acquisition lcb; it is for acquisition ei and pi."),
+        (
+            "single",
+            {"kappa": 3.0, "acquisition": "ei"},
+            "kappa has no effect with acquisition ei; it is for acquisition lcb.",
+        ),
         ("ambs", {"initial": True}, "initial must be a whole number from 1 on, not True."),
     ],
 )

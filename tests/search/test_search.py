@@ -4,6 +4,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from deephpo.errors import SpaceError
 from deephpo.search.create import create_search
 from deephpo.space.parameters import Float, Integer
 from deephpo.space.space import Space
@@ -117,3 +118,36 @@ def test_an_observation_without_a_finite_value_is_a_failure(value):
     search = create_search("random", Space([Float("x", 0, 1)]))
     search.learn({"x": 0.5}, value)
     assert (search._history.n, search._history.succeeded, search._history.best) == (1, 0, math.inf)
+
+
+class TestWhatIsRefused:
+    @pytest.mark.parametrize("q", [1.5, None, "3", True, math.inf])
+    def test_a_number_of_trials_that_is_none(self, search, q):
+        with pytest.raises(TypeError, match="ask\\(\\) takes a whole number of trials, not"):
+            search.ask(q)
+
+    def test_a_trial_of_another_search_with_an_id_that_is_pending_here(self, search):
+        own = search.ask(3)[2]
+        foreign = create_search("random", SPACE, seed=5).ask(3)[2]
+        assert foreign.id == own.id
+        with pytest.raises(ValueError, match="never asked here"):
+            search.tell(foreign, -5.0)
+        search.tell(own, 1.0)
+        assert search.best.config == own.config
+
+    @pytest.mark.parametrize(
+        ("config", "sentence"),
+        [
+            ({"x": 5, "n": 1}, "not a value of 'x'"),
+            ({"x": 0.5}, "'n' has neither a value nor a default"),
+            ({"x": 0.5, "n": 1, "z": 3}, "There is no parameter 'z'"),
+            (None, "A configuration is a dict"),
+        ],
+    )
+    def test_an_observation_that_is_not_in_the_space(self, search, config, sentence):
+        with pytest.raises(SpaceError, match=sentence):
+            search.learn(config, 1.0)
+
+    def test_an_observation_whose_value_is_no_number(self, search):
+        with pytest.raises(TypeError, match=r"learn\(\) takes a number, not 'x'; without one, say None\."):
+            search.learn({"x": 0.5, "n": 1}, "x")
