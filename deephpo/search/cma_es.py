@@ -30,8 +30,9 @@ class CovarianceMatrixAdaptation:
     drawn from.  To count only those of the newest one would waste what the workers were at in the meantime.
 
     It learns from ranks, a failure being the last.  A parameter that is switched off keeps the coordinate
-    that was drawn for it.  Where the distribution has collapsed, or has nothing new any more, another one
-    begins in the middle.
+    that was drawn for it.  Until its first generation is full the distribution begins anew around the best
+    result, if that is one it did not draw itself: an earlier run's, or a starting point's.  Where it has
+    collapsed, or has nothing new any more, another one begins in the middle.
 
     Raises MissingPackageError without ``cmaes``.
     """
@@ -49,13 +50,13 @@ class CovarianceMatrixAdaptation:
         """The same for configurations of which it is still to be seen whether they are asked."""
         self._generation: list[tuple[Any, float]] = []
         """What was drawn, and what it is worth."""
+        self._moved = False
+        """Whether the distribution has learned from a generation, or is not the first one."""
         self._distribution = self._new_distribution()
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
-        if not self._told and history.succeeded:  # an earlier run, or starting points
-            best = history.told_places[history.values.argmin()]
-            self._distribution = self._new_distribution(history.rows[best])
+        self._begin_at_the_best(history)
         for i in range(self._told, history.n):
             drawn = self._drawn.pop(key(history.rows[history.told_places[i]]), None)
             if drawn is not None:
@@ -66,6 +67,15 @@ class CovarianceMatrixAdaptation:
         self._fresh.clear()
         return rows
 
+    def _begin_at_the_best(self, history: History) -> None:
+        """Let the first distribution begin around the best result, if that is new and from elsewhere."""
+        new = history.values[self._told :]
+        if self._moved or not new.min(initial=np.inf) <= history.best < np.inf:
+            return
+        row = history.rows[history.told_places[self._told + int(new.argmin())]]
+        if key(row) not in self._drawn:
+            self._distribution = self._new_distribution(row)
+
     def _learn(self, drawn: Any, value: float) -> None:
         self._generation.append((drawn, value))
         if len(self._generation) < self._distribution.population_size:
@@ -74,6 +84,7 @@ class CovarianceMatrixAdaptation:
         self._generation = []
         if ranked[0][1] == ranked[-1][1]:
             return  # one is as good as the other
+        self._moved = True
         try:
             # Its last words are a division by nothing.
             with np.errstate(divide="raise", invalid="raise"):
@@ -100,6 +111,7 @@ class CovarianceMatrixAdaptation:
         return np.concatenate([*rows, self._encoding.sample(n - len(rows), self._rng)])
 
     def _restart(self) -> None:
+        self._moved = True
         self._distribution = self._new_distribution()
         self._generation.clear()
         # Results of a distribution that collapsed would only draw the next one there.
