@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deephpo.seeds import below
 from deephpo.space.arrays import Rows, Vector
 from deephpo.surrogates.protocol import ALL, Places, Which
 from deephpo.surrogates.trees import MOST_NODES, MOST_PER_TREE, Kind, Tree
@@ -157,8 +158,7 @@ class ForestSurrogate:
         return table / np.maximum(self.count, 1.0)
 
     def _grow(self, planting: _Planting, X: Rows, places: Places, y: Vector) -> Tree:
-        key = (*self._seed.spawn_key, planting.number)
-        rng = np.random.default_rng(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
+        rng = np.random.default_rng(below(self._seed, planting.number))
         return Tree(self._kind, X, places[: planting.n], y[: planting.n], rng)
 
     def _grown(self, t: int) -> Tree:
