@@ -11,7 +11,7 @@ what earlier ones picked as pending.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from deephpo.search.rewards import Rewards, gain, log_error, log_gain
 from deephpo.search.rotation import RULES, Hedge, Rule
 from deephpo.search.search import Forgetful
 from deephpo.search.team import Origins, Team
+from deephpo.seeds import below
 from deephpo.space.arrays import Rows
 from deephpo.space.encoding import Encoding
 
@@ -51,9 +52,9 @@ def diversified(
 
     Raises OptionError for "bo-hedge" with an arm that does not say what it expects.
     """
-    design, below, drawn = seed.spawn(3)
+    design, arms_seed, drawn = seed.spawn(3)
     named = parse_arms(arms)
-    team, origins = Team(encoding, below, list(named.values())), Origins(list(named))
+    team, origins = Team(encoding, arms_seed, list(named.values())), Origins()
     name = rule.removesuffix(LOGARITHMIC)
     logarithmic = name != rule
     if name == NOMINATING:
@@ -87,11 +88,6 @@ class Rotation:
         self._origins = origins
         self._told = 0
         self._turn = 0
-
-    @property
-    def arms_of(self) -> dict[int, str]:
-        """The arms' names by the places of their points, but for those of the last ask."""
-        return self._origins.words
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
@@ -138,6 +134,10 @@ class Nominations:
     as in DEEP-BO an arm's gain is what it expects of its nominee at the time.  worth: what that is, from the
     expected target.
 
+    Every arm nominates once an ask: as many points as are drawn for it, or one that is not taken.  The first
+    of them is its nominee.  An arm whose nominee was not taken must fit its model anew for the next ask, so
+    an ask for q points costs up to N fits and q + N picks, N being the number of arms.
+
     What was expected stands in no journal: so a resumed search must think about every ask again.
     """
 
@@ -151,22 +151,23 @@ class Nominations:
         self._origins = origins
         self._turn = 0
 
-    @property
-    def arms_of(self) -> dict[int, str]:
-        """The arms' names by the places of their points, but for those of the last ask."""
-        return self._origins.words
-
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
         self._origins.catch_up(history)
-        rows, chosen = [history.rows[:0]], []
+        turns = range(self._turn, self._turn + q)
+        counts = Counter(self._hedge.choose(turn, _rng(self._seed, turn)) for turn in turns)
+        self._turn += q
+        self._origins.answer(list(counts.elements()), history)
+        strategies = [self._team.strategy(arm, history.n) for arm in range(len(self._team))]
+        expected = self._passed_by(strategies, counts, history)
+        rows = [history.rows[:0]]
         with history.supposing() as suppose:
-            for _ in range(q):
-                chosen.append(self._hedge.choose(self._turn, _rng(self._seed, self._turn)))
-                self._turn += 1
-                rows.append(self._nominees(history)[chosen[-1]])
+            for arm, count in counts.items():
+                rows.append(strategies[arm].propose(count, history))
                 suppose(rows[-1])
-        self._origins.answer(chosen, history)
+                expected.setdefault(strategies[arm], _expected(strategies[arm]))
+        for arm, strategy in enumerate(strategies):
+            self._hedge.learn(arm, self._worth(expected[strategy]))
         return np.concatenate(rows)
 
     def frame_of(self, n: int, m: int) -> tuple[int, int]:
@@ -179,24 +180,25 @@ class Nominations:
         self._origins.answer([-1] * q, history)
         self._turn += q
 
-    def _nominees(self, history: History) -> list[Rows]:
-        """Return the point of each arm, shape (1, d), and let each gain by its own."""
-        nominees: dict[Forgetful, tuple[Rows, float]] = {}
-        strategies = [self._team.strategy(arm, history.n) for arm in range(len(self._team))]
-        for arm, strategy in enumerate(strategies):
-            if strategy not in nominees:  # two arms may have become one forest
-                nominees[strategy] = _nominee(strategy, history)
-            self._hedge.learn(arm, self._worth(nominees[strategy][1]))
-        return [nominees[strategy][0] for strategy in strategies]
+    @staticmethod
+    def _passed_by(
+        strategies: Sequence[Forgetful], counts: Mapping[int, int], history: History
+    ) -> dict[Forgetful, float]:
+        """Return what those expect of a nominee from whom none is taken."""
+        taken = {strategies[arm] for arm in counts}  # two arms may have become one forest
+        expected: dict[Forgetful, float] = {}
+        for strategy in strategies:
+            if strategy not in taken and strategy not in expected:
+                strategy.propose(1, history)
+                expected[strategy] = _expected(strategy)
+        return expected
 
 
-def _nominee(strategy: Forgetful, history: History) -> tuple[Rows, float]:
-    """Return a point and the target that is expected of it; of one that no model chose, the average."""
-    row = strategy.propose(1, history)
+def _expected(strategy: Forgetful) -> float:
+    """Return the target that is expected of the nominee; of one that no model chose, the average."""
     expected = strategy.expected if isinstance(strategy, ModelBasedSearch) else []
-    return row, expected[0] if expected else 0.0
+    return expected[0] if expected else 0.0
 
 
 def _rng(seed: np.random.SeedSequence, turn: int) -> np.random.Generator:
-    key = (*seed.spawn_key, turn)
-    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=key))
+    return np.random.default_rng(below(seed, turn))

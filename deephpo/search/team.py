@@ -42,13 +42,9 @@ class Team:
 
 
 class Origins:
-    """Which arm asked for which point: known by their places, whenever their results come.
+    """Which arm asked for which point: known by their places, whenever their results come."""
 
-    words: the arms' names.
-    """
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self._words = words
+    def __init__(self) -> None:
         self.arms = array("h")
         """The numbers of the arms by the places of their points; -1 where none of them asked."""
         self._answer: list[int] = []
@@ -65,8 +61,3 @@ class Origins:
         """Take note of the arms of an answer, point by point."""
         self._answer = arms
         self._asked = history.m - history.learned
-
-    @property
-    def words(self) -> dict[int, str]:
-        """The names of the arms by the places of their points."""
-        return {place: self._words[arm] for place, arm in enumerate(self.arms) if arm >= 0}
