@@ -6,7 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from deephpo.engine.replay import replay
+from deephpo.engine.replay import learn, replay
+from deephpo.search.arm import PROCESS_UNTIL
 from deephpo.search.create import create_search
 from deephpo.space.parameters import Categorical, Float, Integer
 from deephpo.space.space import Space
@@ -25,7 +26,6 @@ SPACE = Space(
 FINITE = Space([Integer(name, 1, 9) for name in "abc"])
 BASE = {"lr": 1e-2, "narrow": 1e6 + 0.5, "units": 64, "optimizer": "adam"}
 START = [BASE | {"lr": 1e-3}, BASE | {"units": 100}]
-OBSERVED = tuple(Observation(BASE | {"lr": 10.0**-k, "units": 8 * k}, float(k)) for k in range(2, 5))
 
 
 def loss(config):
@@ -33,6 +33,12 @@ def loss(config):
         (math.log(abs(value) + 1) - 1.3 - 0.1 * k) ** 2 if not isinstance(value, str) else len(value) / 9
         for k, value in enumerate(config.values())
     )
+
+
+OBSERVED = tuple(
+    Observation(trial.config, loss(trial.config)) for trial in create_search("random", SPACE, seed=1).ask(505)
+)
+"""What an earlier run found."""
 
 
 class Life:
@@ -77,12 +83,16 @@ class Life:
 
 
 def check_resumed(search, resumed, records):
-    """Assert that a search and what was made of its records think the same."""
+    """Assert that a search and what was made of its records know the same and ask the same."""
     assert replay(resumed, records) is None
     for known in ("rows", "values", "told_places", "pending_places"):
         assert (getattr(search._history, known) == getattr(resumed._history, known)).all()
     asked = [[trial.config for trial in one.ask(q)] for one in (search, resumed) for q in (1, 3, 40)]
     assert asked[:3] == asked[3:]
+
+
+def check_same_forest(search, resumed):
+    """Assert that two searches' forests count the same, to the last bit."""
     mine, theirs = (one._strategy.then.surrogate for one in (search, resumed))
     for table in ("count", "total", "square"):
         assert (getattr(mine, table) == getattr(theirs, table)).all()
@@ -96,19 +106,38 @@ def test_the_search_thinks_what_it_would_have_thought(surrogate, lie, points):
 
     life = Life(create(), seed=points, fail=0.1)
     life.live(points)
-    check_resumed(life.search, create(), life.records)
+    resumed = create()
+    check_resumed(life.search, resumed, life.records)
+    check_same_forest(life.search, resumed)
 
 
-def test_with_starting_points_and_observations_from_elsewhere():
-    def create(observed=True):
-        search = create_search("ambs", SPACE, seed=5, start=START)
-        for observation in OBSERVED if observed else ():
-            search.learn(observation.config, observation.value)
-        return search
+@pytest.mark.parametrize(("learned", "points"), [(12, 150), (480, 60), (505, 40)])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ambs", {}),
+        ("auto", {}),
+        ("single", {"surrogate": "extra-trees", "lie": "believer"}),
+        ("tpe", {}),
+        ("diversified", {"arms": "rf-ei,et-ei"}),
+        ("diversified", {"arms": "gp-ei,rf-ei"}),
+    ],
+    ids=["ambs", "auto", "single", "tpe", "forests", "process-and-forest"],
+)
+def test_with_starting_points_and_observations_from_elsewhere(name, options, learned, points):
+    """Some of the first answer is starting points; from 480 observations on forests take over meanwhile."""
 
-    life = Life(create(), records=[Learned(0.0, "elsewhere", OBSERVED)])
-    life.live(250)
-    check_resumed(life.search, create(observed=False), life.records)
+    def create():
+        return create_search(name, SPACE, seed=5, start=START, **options)
+
+    record = Learned(0.0, "elsewhere", OBSERVED[:learned])
+    search = create()
+    learn(search, record)
+    life = Life(search, records=[record])
+    life.live(points)
+    assert len(life.records[2].trials) > len(START) + 2
+    assert (search._history.n >= PROCESS_UNTIL) == (learned > 12)
+    check_resumed(search, create(), life.records)
 
 
 def test_a_finite_space_to_its_end():
@@ -118,7 +147,9 @@ def test_a_finite_space_to_its_end():
     for points in (400, 700, 729):
         life = Life(create(), seed=points)
         life.live(points, most=30)
-        check_resumed(life.search, create(), life.records)
+        resumed = create()
+        check_resumed(life.search, resumed, life.records)
+        check_same_forest(life.search, resumed)
 
 
 def test_a_search_that_was_resumed_can_be_resumed():
