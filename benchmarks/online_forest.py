@@ -32,8 +32,8 @@ import numpy as np
 from known_problems import PROBLEMS, KnownProblem
 from refit_search import RefitSearch
 
-from deephpo.search.initial import INITIAL
 from deephpo.search.create import create_search
+from deephpo.search.initial import INITIAL
 from deephpo.search.search import Search
 from deephpo.space.arrays import Vector
 from deephpo.trial import Config, Trial

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deephpo.search.frames import frame_of
 from deephpo.search.create import create_search
+from deephpo.search.frames import frame_of
 from deephpo.space.parameters import Categorical, Float, Integer
 from deephpo.space.space import Space
 from deephpo.surrogates.targets import Ranking
