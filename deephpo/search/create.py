@@ -49,7 +49,9 @@ class Method:
         for option, value in options.items():
             if option not in self.options:
                 takes = f"takes {', '.join(self.options)}" if self.options else "takes no options of its own"
-                raise OptionError(f"The search {name!r} has no option {option!r}; it {takes}.")
+                others = [other for other, method in METHODS.items() if option in method.options]
+                elsewhere = f" It is an option of {' and '.join(others)}." if others else ""
+                raise OptionError(f"The search {name!r} has no option {option!r}; it {takes}.{elsewhere}")
             self.options[option].check(option, value)
         chosen = {**self.defaults(), **options}
         for option, value in options.items():

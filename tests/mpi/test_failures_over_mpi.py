@@ -127,7 +127,11 @@ WRONG = {
     "no run": ("problem = Problem([Float('x', 0, 1)])", [], "missing 1 required positional argument: 'run'"),
     "bounds reversed": ("problem = Problem([Float('x', 2.0, 1.0)], len)", [], "2.0"),
     "dies while it is loaded": ("import os\nos._exit(4)", [], "exited with code 4"),
-    "wrong option": ("problem = Problem([Float('x', 0, 1)], len)", ["--kappa", "-1"], "kappa must be"),
+    "wrong option": (
+        "problem = Problem([Float('x', 0, 1)], len)",
+        ["--search", "ambs", "--kappa", "-1"],
+        "kappa must be",
+    ),
     "unknown option": ("problem = Problem([Float('x', 0, 1)], len)", ["--foo"], "--foo"),
     "workers": (
         "problem = Problem([Float('x', 0, 1)], len)",
