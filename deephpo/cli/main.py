@@ -31,12 +31,13 @@ VERBS = {
 
 
 class _Lines(argparse.HelpFormatter):
-    """Leaves a text of several lines, such as a table, as it is."""
+    """Leaves a text of several lines, such as a table, as it is where they fit."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if "\n" not in text:
+        lines = [f"{indent}{line}" for line in text.splitlines()]
+        if len(lines) < 2 or max(map(len, lines)) > width:
             return super()._fill_text(text, width, indent)
-        return "\n".join(f"{indent}{line}" for line in text.splitlines())
+        return "\n".join(lines)
 
 
 class _Parser(argparse.ArgumentParser):

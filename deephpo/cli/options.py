@@ -144,13 +144,16 @@ def _add_strategy_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _reader(name: str, option: Option) -> Callable[[str], Any]:
-    """Return what reads an option for argparse; it raises OptionError for a text that is no value of it."""
+    """Return what reads an option for argparse; raises ArgumentTypeError for a text that is no value."""
 
     def read(text: str) -> Any:
         try:
             return option.read(text)
         except ValueError:
-            option.check(f"--{name}", text)
+            try:
+                option.check(name, text)
+            except OptionError as error:
+                raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
             raise
 
     return read

@@ -77,12 +77,12 @@ _KAPPA = Number(1.96, "weight of the uncertainty")
 METHODS = {
     "auto": Method(
         "deephpo.search.auto:auto",
-        "a Gaussian process while results are few, a forest when they are many",
+        "a Gaussian process for few results, a forest for many",
         {"initial": _INITIAL},
     ),
     "ambs": Method(
         "deephpo.search.ambs:ambs",
-        "asynchronous model-based search: a forest, a lower confidence bound, lies",
+        "DeepHyper's: a forest, a lower confidence bound, lies",
         {
             "surrogate": Choice("forest", "the model", TREES),
             "kappa": _KAPPA,
@@ -111,7 +111,7 @@ METHODS = {
     ),
     "diversified": Method(
         "deephpo.search.diversified:diversified",
-        "several surrogates and acquisition functions that take turns over one history",
+        "several surrogates and acquisitions that take turns",
         {
             "arms": Arms("six", "who takes turns: six, seven, words such as gp-hle-ei,rf-ei, or a YAML file"),
             "rule": Choice("sequence", "whose turn it is", RULES),
@@ -135,7 +135,7 @@ METHODS = {
     "random-walk": Method("deephpo.search.random_walk:RandomWalk", "steps around the best one"),
     "evolution": Method(
         "deephpo.search.evolution:RegularizedEvolution",
-        "mutations of the winners of tournaments among the last results",
+        "mutations of the best among the last results",
         {
             "population": Count(50, "so many results are alive"),
             "tournament": Count(20, "so many of them compete to be a parent"),
@@ -143,7 +143,7 @@ METHODS = {
     ),
     "cma-es": Method(
         "deephpo.search.cma_es:CovarianceMatrixAdaptation",
-        "a distribution that moves to where results are good (needs the package cmaes)",
+        "CMA-ES: a distribution that adapts (needs cmaes)",
     ),
     "staged": Method(
         "deephpo.search.staged:StagedSearch",

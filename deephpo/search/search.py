@@ -176,7 +176,7 @@ class Search:
         if not isinstance(trial, Trial):
             raise TypeError(f"tell() and fail() take a trial that ask() returned, not {trial!r}.")
         asked = self._asked.get(trial.id)
-        if asked is None or (asked.config, asked.seed) != (trial.config, trial.seed):
+        if asked is None or asked.config != trial.config:
             raise ValueError(f"Trial {trial.id} is not pending: it was told already, or never asked here.")
         self._history.told(trial.id, value)
 

@@ -23,7 +23,7 @@ MISTAKES = {
     "status run --tip 3": "`deephpo status` takes no option '--tip'; did you mean '--top'?",
     "search": "PROBLEM",
     "search problem.py --foo": "--foo",
-    "search problem.py --kappa much": "--kappa: invalid float value: 'much'",
+    "search problem.py --kappa much": "--kappa: kappa must be a number from 0 on, such as 1.96, not 'much'",
     "search problem.py --trials 2.5": "--trials: invalid int value: '2.5'",
     "search problem.py --driver mp": "invalid choice: 'mp'",
     "status": "RUN_DIR",

@@ -146,9 +146,9 @@ def test_a_wrong_problem_is_refused_with_one_sentence_and_nothing_on_disk(
     ("words", "told"),
     [
         (["--search", "ambz"], "did you mean 'ambs'?"),
-        (["--surrogate", "tree"], "Known: forest, extra-trees"),
-        (["--lie", "white"], "Known: believer"),
-        (["--kappa", "-1"], "-1.0"),
+        (["--search", "ambs", "--surrogate", "tree"], "Known: forest, extra-trees"),
+        (["--search", "ambs", "--lie", "white"], "Known: believer"),
+        (["--search", "ambs", "--kappa", "-1"], "-1.0"),
         (["--initial", "0"], "from 1 on, not 0"),
         (["--seed", "-1"], "from 0 on, not -1"),
         (["--time-limit", "soon"], "'soon'"),
