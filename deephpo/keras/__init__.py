@@ -1,0 +1,15 @@
+"""What a problem file written with Keras 3 needs beside Keras; works on every backend.
+
+The two callbacks go into ``fit`` together::
+
+    checkpoint = Checkpoint(ctx)
+    model.fit(x, y, ..., epochs=ctx.budget, callbacks=[checkpoint, Report(ctx)], verbose=0)
+    return {"val_loss": min(checkpoint.history["val_loss"])}
+
+Importing this imports Keras, and with it the backend that ``KERAS_BACKEND`` names.
+"""
+
+from deephpo.keras.checkpoint import Checkpoint
+from deephpo.keras.report import Report
+
+__all__ = ["Checkpoint", "Report"]

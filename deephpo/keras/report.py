@@ -1,0 +1,30 @@
+"""The callback through which a Keras training speaks with the search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keras.callbacks import Callback
+
+from deephpo.worker.context import Context
+
+
+class Report(Callback):  # type: ignore[misc]  # mypy does not follow keras
+    """Reports all metrics after every epoch, and ends the training when the search must end.
+
+    Epochs count from 1, as ``Fidelity("epoch", 50)`` does.  The metrics have the names that Keras gives them,
+    so the objective is simplest one of those: "val_loss", "val_accuracy" to be maximised, or "val_" and the
+    name of a function of one's own that ``compile(metrics=[...])`` got.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__()
+        self._ctx = ctx
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Report from the first rank only: the metrics of a data-parallel trial are averaged before."""
+        if logs and self._ctx.rank == 0:
+            self._ctx.report(epoch + 1, **logs)
+        if self._ctx.should_stop():
+            self.model.stop_training = True

@@ -1,0 +1,59 @@
+"""What a Keras training tells the search, and what the search tells it."""
+
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+pytest.importorskip("keras")
+pytestmark = pytest.mark.tensorflow
+
+import keras  # noqa: E402
+
+from deephpo.keras import Report  # noqa: E402
+from deephpo.worker.context import Context  # noqa: E402
+from deephpo.worker.messages import Assignment  # noqa: E402
+
+
+def train(ctx, epochs=4):
+    """Train with two metrics, one of them our own; return Keras' history."""
+
+    def largest(y, predicted):
+        return keras.ops.max(keras.ops.abs(y - predicted))
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[largest])
+    x = np.random.default_rng(0).normal(size=(32, 3))
+    y = x.sum(axis=1)
+    fit = model.fit(x, y, validation_data=(x, y), epochs=epochs, callbacks=[Report(ctx)], verbose=0)
+    return fit.history
+
+
+def context(reports, directory, left_s=None, notice_s=0.0):
+    assignment = Assignment(7, {}, 1, str(directory), left_s=left_s, notice_s=notice_s)
+    return Context(assignment, 4, reports.append)
+
+
+def test_every_epoch_is_reported_with_all_metrics_as_plain_floats(tmp_path):
+    reports = []
+    history = train(context(reports, tmp_path))
+    assert [report.step for report in reports] == [1, 2, 3, 4]
+    assert {report.trial_id for report in reports} == {7}
+    for name in ("loss", "val_loss", "largest", "val_largest"):
+        assert [report.metrics[name] for report in reports] == history[name]
+    assert {type(value) for report in reports for value in report.metrics.values()} == {float}
+
+
+def test_the_training_ends_after_the_epoch_in_which_the_search_must_end(tmp_path):
+    reports = []
+    train(context(reports, tmp_path, left_s=5.0, notice_s=10.0))
+    assert [report.step for report in reports] == [1]
+
+
+def test_of_a_data_parallel_trial_the_first_rank_reports_and_all_stop():
+    reports, asked = [], []
+    ctx = SimpleNamespace(rank=1, report=reports.append, should_stop=lambda: asked.append(1) or True)
+    assert len(train(ctx)["loss"]) == 1
+    assert reports == []
