@@ -14,7 +14,8 @@ from keras.callbacks import BackupAndRestore, Callback
 
 from deephpo.worker.context import Context, numbers_of
 
-_HISTORY = "history.json"
+_BESIDE = "beside.json"
+"""What Keras' own backup leaves out."""
 _PARTIAL = "partial"
 _DAMAGED = (OSError, ValueError, KeyError)
 """What h5py, json and Keras raise about a file that is cut off, mixed up, or of another network."""
@@ -53,8 +54,10 @@ class Checkpoint(Callback):  # type: ignore[misc]  # mypy does not follow keras
         variables = [*self.model.variables, *self.model.optimizer.variables]
         before = [keras.ops.convert_to_numpy(variable) for variable in variables]
         try:
-            history = json.loads((whole[-1] / _HISTORY).read_text())
+            beside = json.loads((whole[-1] / _BESIDE).read_text())
             self._keras_backup(whole[-1]).on_train_begin()
+            for state, value in zip(self._generators(), beside["generators"], strict=True):
+                state.assign(value)
         except _DAMAGED as error:
             for variable, value in zip(variables, before, strict=True):
                 variable.assign(value)
@@ -63,7 +66,7 @@ class Checkpoint(Callback):  # type: ignore[misc]  # mypy does not follow keras
                 stacklevel=2,
             )
         else:
-            self.history = history
+            self.history = beside["history"]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save the epoch, and only then remove the one before."""
@@ -77,7 +80,8 @@ class Checkpoint(Callback):  # type: ignore[misc]  # mypy does not follow keras
             shutil.rmtree(directory, ignore_errors=True)
         partial.mkdir(parents=True)
         self._keras_backup(partial).on_epoch_end(epoch)
-        (partial / _HISTORY).write_text(json.dumps(self.history))
+        generators = [keras.ops.convert_to_numpy(state).tolist() for state in self._generators()]
+        (partial / _BESIDE).write_text(json.dumps({"history": self.history, "generators": generators}))
         partial.rename(whole)
         for directory in older:
             shutil.rmtree(directory)
@@ -86,6 +90,11 @@ class Checkpoint(Callback):  # type: ignore[misc]  # mypy does not follow keras
         backup = BackupAndRestore(str(directory), delete_checkpoint=False)
         backup.set_model(self.model)
         return backup
+
+    def _generators(self) -> list[Any]:
+        """Return the states of the random generators: all variables but the weights and the metrics."""
+        others = {id(variable) for variable in (*self.model.weights, *self.model.metrics_variables)}
+        return [variable for variable in self.model.variables if id(variable) not in others]
 
     def _whole(self) -> list[Path]:
         """Return the directories of whole epochs, the last one last."""

@@ -21,18 +21,18 @@ EPOCHS = 6
 
 
 class CutOff(keras.callbacks.Callback):
-    """Ends the process' interest in a training when an epoch begins."""
+    """Ends a training in the middle of an epoch, counted from 0."""
 
     def __init__(self, epoch):
         super().__init__()
+        self.last, self.epoch = epoch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.epoch == self.params.get("epoch_now"):
+        if self.epoch == self.last and batch == 1:
             raise KeyboardInterrupt
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.params["epoch_now"] = epoch
 
 
 def context(directory, rank=0):
@@ -99,12 +99,12 @@ def test_only_the_last_epoch_is_kept(tmp_path):
     assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == [f"epoch-{EPOCHS}"]
 
 
-@pytest.mark.parametrize("damage", ["weights", "history", "epoch"])
+@pytest.mark.parametrize("damage", ["weights", "generators", "epoch"])
 def test_a_damaged_checkpoint_is_said_and_the_training_begins_anew(tmp_path, damage):
     never, _ = train(tmp_path / "never")
     cut_off(tmp_path / "cut", 1)
     saved = tmp_path / "cut" / "checkpoint" / "epoch-1"
-    pattern = {"weights": "*.h5", "history": "history.json", "epoch": "*metadata*"}[damage]
+    pattern = {"weights": "*.h5", "generators": "beside.json", "epoch": "*metadata*"}[damage]
     (file,) = saved.glob(pattern)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.warns(UserWarning, match="cannot be read, so the training begins anew"):
