@@ -56,6 +56,8 @@ class Declaration:
     """A trial that takes more memory, its process tree counted, is ended, and has failed."""
     resumable: bool = False
     """Whether a trial that is started again goes on from the checkpoint in its directory."""
+    ranks: int | None = 1
+    """How many workers train a trial together; None: that depends on its configuration."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the declaration as plain values for JSON."""
@@ -86,6 +88,7 @@ class Problem:
     trial_memory: bytes of memory, its whole process tree counted, above which it is ended and has failed.
     resumable: ``run`` goes on from its checkpoint in ``ctx.directory`` when ``ctx.attempt`` is above 0, so a
         trial may be started although it will not be done before the search must end.
+    ranks: how many workers train a trial together, data-parallel: a number, or ``ranks(config)``.
     duration: ``duration(config)``, the seconds that a training takes, for ``deephpo simulate``.
     name: what the run is called; the file's name if it is left out.
 
@@ -105,6 +108,7 @@ class Problem:
         trial_timeout: float | None = None,
         trial_memory: int | None = None,
         resumable: bool = False,
+        ranks: int | Callable[[Config], int] = 1,
         duration: Callable[[Config], float] | None = None,
         name: str = "",
     ) -> None:
@@ -115,6 +119,7 @@ class Problem:
                 f"Problem: duration must be a function of the configuration, not {duration!r}."
             )
         self.duration = duration
+        self.ranks = ranks if callable(ranks) else None
         name, objective, direction = plain(name), plain(objective), plain(direction)
         _check(name, objective, direction, fidelity, optimum)
         space = as_space(space, "Problem")
@@ -130,6 +135,7 @@ class Problem:
             _positive("trial_timeout", trial_timeout),
             _positive("trial_memory", trial_memory),
             resumable,
+            None if callable(ranks) else _ranks(ranks),
         )
 
     def named(self, name: str) -> Declaration:
@@ -158,6 +164,16 @@ def _positive(name: str, value: Any) -> Any:
     if value is not None and not (is_number(value) and value > 0):
         raise ProblemError(f"Problem: {name} must be a number above 0, not {value!r}.")
     return plain(value)
+
+
+def _ranks(ranks: Any) -> int:
+    number = plain(ranks)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ProblemError(
+            "Problem: ranks must be a whole number from 1 on, or a function of the configuration, "
+            f"not {ranks!r}."
+        )
+    return number
 
 
 def _check(

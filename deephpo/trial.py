@@ -40,10 +40,14 @@ class Trial:
     """For the training's own random numbers; it depends on the search's seed and the id alone."""
     value: float | None = None
     """The objective in the user's own direction; None until told."""
+    ranks: int = 1
+    """How many workers train it together."""
 
     def __post_init__(self) -> None:
         if self.id < 0:
             raise ValueError(f"A trial's id counts from 0, but it is {self.id}.")
+        if self.ranks < 1:
+            raise ValueError(f"A trial needs a worker at least, but has {self.ranks}.")
 
 
 @dataclass(frozen=True, slots=True)

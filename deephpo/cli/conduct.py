@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 DRIVERS = ("auto", "mpi", "local")
 
 
-def conduct(prepare: Callable[[], Session], driver: str, workers: int | None) -> int:
+def conduct(prepare: Callable[[int | None], Session], driver: str, workers: int | None) -> int:
     """Search on a driver; returns the exit code.
 
-    prepare: called on rank 0 alone; returns the session, or raises UserError.
+    prepare: called on rank 0 alone with the number of workers, if that is known; returns the session, or
+    raises UserError.
     driver: one of DRIVERS.  workers: how many local ones are asked for; None: as the session's options say,
     else as many as there are cores.
     """
@@ -39,18 +40,18 @@ def conduct(prepare: Callable[[], Session], driver: str, workers: int | None) ->
     return _search_over_mpi(prepare)
 
 
-def _search_locally(prepare: Callable[[], Session], workers: int | None) -> int:
-    from deephpo.drivers.local import LocalDriver, cores_here
+def _search_locally(prepare: Callable[[int | None], Session], workers: int | None) -> int:
+    from deephpo.drivers.local import LocalDriver
 
-    session = prepare()
-    wanted = workers or session.options.workers or cores_here()
-    if session.options.trials is not None:
+    session = prepare(workers)
+    wanted = session.workers
+    if session.options.trials is not None and session.sizing.expected == 1:
         wanted = min(wanted, session.options.trials)
     place = f"{wanted} local worker{'s' if wanted > 1 else ''}"
     return _search(session, place, lambda workplace: LocalDriver(workplace, wanted), wanted, None)
 
 
-def _search_over_mpi(prepare: Callable[[], Session]) -> int:
+def _search_over_mpi(prepare: Callable[[int | None], Session]) -> int:
     from deephpo.drivers.mpi import LEASE_S, MASTER, MpiDriver, dismiss, join_world, leave_last, serve
 
     world = join_world()
@@ -60,7 +61,7 @@ def _search_over_mpi(prepare: Callable[[], Session]) -> int:
     place = f"{workers} MPI worker{'s' if workers > 1 else ''}"
     try:
         # Only here: it brings numpy and scikit-learn, which rank 0 alone pays for.
-        session = prepare()
+        session = prepare(workers)
         exit_code = _search(session, place, lambda workplace: MpiDriver(world, workplace), workers, LEASE_S)
     except BaseException as error:  # noqa: BLE001  (the process border: the other ranks wait to be sent home)
         exit_code = explain(error)
@@ -134,7 +135,7 @@ def _run(
     from deephpo.engine.suggester import ThreadedSuggester
     from deephpo.storage.journal import JournalFullError
 
-    suggester = ThreadedSuggester(session.search)
+    suggester = ThreadedSuggester(session.search, session.sizing)
     try:
         return session.run(driver, suggester, watchers, workers=workers, lease_s=lease_s, listen=listen)
     except JournalFullError as error:
@@ -160,6 +161,8 @@ def headline(session: Session, place: str, directory: RunDirectory) -> str:
     details = ", ".join(f"{name} {value}" for name, value in options.strategy.items())
     how = f"{options.search} ({details})" if details else options.search
     how += ", batch by batch" if options.synchronous else ""
+    if session.sizing.expected > 1:
+        place += f", {session.sizing.expected:.3g} for a trial"
     lines = [
         f"deephpo {__version__} · {declaration.name}: {declaration.direction} {declaration.objective} "
         f"over {space}",

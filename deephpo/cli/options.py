@@ -27,6 +27,13 @@ _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)")
 """2:00:00, 1-12:00:00: as Slurm and PBS write it."""
 
 
+_OLDER = {
+    "synchronous": {"value": False, "origin": "default"},
+    "ranks_per_trial": {"value": None, "origin": "default"},
+}
+"""What journals lack that are older than these options."""
+
+
 @dataclass(frozen=True)
 class SearchOptions:
     """What decides a search, beside the problem."""
@@ -40,6 +47,8 @@ class SearchOptions:
     trials: int | None
     time_limit_s: float | None
     workers: int | None
+    ranks_per_trial: int | None
+    """How many workers train a trial together; None: as the problem says."""
     run_dir: Path | None
     retries: int
     """How often a trial that lost its worker goes out again."""
@@ -62,6 +71,7 @@ class SearchOptions:
             "trials": self.trials,
             "time_limit_s": self.time_limit_s,
             "workers": self.workers,
+            "ranks_per_trial": self.ranks_per_trial,
             "retries": self.retries,
             "trial_timeout_s": self.trial_timeout_s,
             "trial_memory_bytes": self.trial_memory_bytes,
@@ -72,7 +82,7 @@ class SearchOptions:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> SearchOptions:
         """Return the options that :meth:`to_dict` wrote."""
-        record = {"synchronous": {"value": False, "origin": "default"}, **record}  # older than the option
+        record = {**_OLDER, **record}
         values = {name: entry["value"] for name, entry in record.items()}
         strategy = {name: values.pop(name) for name in _owners() if name in values}
         origins = {name: entry["origin"] for name, entry in record.items()}
@@ -178,6 +188,16 @@ def _owners() -> dict[str, list[str]]:
     return owners
 
 
+def add_ranks_argument(group: argparse._ArgumentGroup) -> None:
+    """Add how many workers train a trial together."""
+    group.add_argument(
+        "--ranks-per-trial",
+        type=at_least("--ranks-per-trial", 1),
+        metavar="K",
+        help="so many workers train a trial together, data-parallel (default: as the problem says, else 1)",
+    )
+
+
 def add_fault_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what a trial may take, and what becomes of it when its worker is lost."""
     faults = parser.add_argument_group("faults")
@@ -216,6 +236,7 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
         "trials": None if "time_limit_s" in given else DEFAULT_TRIALS,
         "time_limit_s": None,
         "workers": None,
+        "ranks_per_trial": None,
         "run_dir": None,
         "retries": RETRIES,
         "trial_timeout_s": None,

@@ -41,19 +41,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Resume; returns the exit code."""
 
     def change(options: SearchOptions) -> SearchOptions:
-        changes = {name: getattr(arguments, name) for name in ("trials", "time_limit_s", "workers")}
+        names = ("trials", "time_limit_s", "workers", "ranks_per_trial")
+        changes = {name: getattr(arguments, name) for name in names}
         given = {name: value for name, value in changes.items() if value is not None}
         origins = options.origins | dict.fromkeys(given, "command line")
         return replace(options, **given, origins=origins)
 
-    def prepare() -> Session:
+    def prepare(workers: int | None) -> Session:
         from deephpo.cli.session import resume
         from deephpo.storage.run_directory import RunDirectory
 
-        return resume(RunDirectory(arguments.run_dir), change, arguments.accept_changes)
+        return resume(RunDirectory(arguments.run_dir), change, arguments.accept_changes, workers)
 
     if arguments.driver == "simulated":
-        return _simulate(prepare())
+        return _simulate(prepare(None))
     return conduct(prepare, arguments.driver, arguments.workers)
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deephpo.cli.conduct import DRIVERS, conduct
-from deephpo.cli.options import add_fault_arguments, add_search_arguments, at_least, resolve
+from deephpo.cli.options import (
+    add_fault_arguments,
+    add_ranks_argument,
+    add_search_arguments,
+    at_least,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from deephpo.cli.session import Session
@@ -38,15 +44,16 @@ def add_worker_arguments(parser: argparse.ArgumentParser, drivers: Sequence[str]
         metavar="N",
         help="local driver: processes (default: the cores)",
     )
+    add_ranks_argument(where)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Search; returns the exit code."""
     options = resolve(arguments)
 
-    def prepare() -> Session:
+    def prepare(workers: int | None) -> Session:
         from deephpo.cli.session import begin
 
-        return begin(arguments.problem, options, options.run_dir)
+        return begin(arguments.problem, options, options.run_dir, workers=workers)
 
     return conduct(prepare, arguments.driver, options.workers)

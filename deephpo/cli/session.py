@@ -15,6 +15,7 @@ from pathlib import Path
 from deephpo import __version__
 from deephpo.cli.options import SearchOptions
 from deephpo.drivers.end_of_job import seconds_left
+from deephpo.drivers.local import cores_here
 from deephpo.engine.backlog import Backlog, backlog_of
 from deephpo.engine.coordinator import Coordinator, Terms
 from deephpo.engine.deadline import Deadline, notice_s
@@ -37,6 +38,7 @@ from deephpo.storage.run_state import RunState
 from deephpo.worker.description import describe
 from deephpo.worker.limits import Limits
 from deephpo.worker.loading import is_file, split_target
+from deephpo.worker.sizing import FixedSize, Sizing, sizing_of
 
 _LOGGER = logging.getLogger("deephpo")
 _PACKAGES = (
@@ -73,6 +75,10 @@ class Session:
     backlog: Backlog = field(default_factory=Backlog)
     learned: Learned | None = None
     """What the search was told before its first trial."""
+    workers: int = 1
+    """How many there are, as far as that is known."""
+    sizing: Sizing = field(default_factory=lambda: FixedSize(1))
+    """How many of them train a trial together."""
 
     @property
     def began_s(self) -> float:
@@ -126,6 +132,7 @@ class Session:
             workers,
             _interim(self.declaration, self.options),
             self.options.synchronous,
+            self.sizing.expected,
         )
         freezer = Freezer()
         recorder = RunRecorder(self.journal, self.state, [*watchers, freezer])
@@ -137,52 +144,92 @@ class Session:
             return loop.run()
         finally:
             suggester.close()  # the loop may never have run
+            self.sizing.close()
             freezer.thaw()
             driver.close()
             self.journal.close()
 
 
-def begin(target: str, options: SearchOptions, run_dir: Path | None, keep: bool = True) -> Session:
+def begin(
+    target: str,
+    options: SearchOptions,
+    run_dir: Path | None,
+    keep: bool = True,
+    workers: int | None = None,
+) -> Session:
     """Return a new search; raises UserError for all that is wrong, before anything is written.
 
-    run_dir: where it is kept, None for the default place.  keep: whether it is kept at all.
+    run_dir: where it is kept, None for the default place.  keep: whether it is kept at all.  workers: how
+    many there are; None: as the options say, else as many as there are cores.
     """
     declaration = describe(target)
     search = _search(declaration, options)
     learned = None if options.warm_start is None else _learn(search, declaration, options.warm_start)
     seconds_left()
+    workers = workers or options.workers or cores_here()
+    sizing = sizing_of(target, declaration, options.ranks_per_trial, workers)
+    try:
+        directory, journal = _place_of(declaration, run_dir, keep)
+    except BaseException:
+        sizing.close()
+        raise
+    opening = Begun(
+        0.0, __version__, platform.node(), _lasting(target), declaration.to_dict(), options.to_dict()
+    )
+    return Session(
+        target,
+        options,
+        declaration,
+        search,
+        journal,
+        directory,
+        opening,
+        learned=learned,
+        workers=workers,
+        sizing=sizing,
+    )
+
+
+def _place_of(
+    declaration: Declaration, run_dir: Path | None, keep: bool
+) -> tuple[RunDirectory | None, Journal]:
+    """Make the directory of a new run, unless it is not kept, and claim its journal."""
     directory = RunDirectory(run_dir or default_directory(declaration)) if keep else None
     if directory is not None:
         directory.create()
     journal = Journal(directory.journal if directory else None)
     if directory is not None:
         claim(journal, str(directory.journal), platform.node(), None, _say)
-    opening = Begun(
-        0.0, __version__, platform.node(), _lasting(target), declaration.to_dict(), options.to_dict()
-    )
-    return Session(target, options, declaration, search, journal, directory, opening, learned=learned)
+    return directory, journal
 
 
 def resume(
-    directory: RunDirectory, change: Callable[[SearchOptions], SearchOptions], accept: bool
+    directory: RunDirectory,
+    change: Callable[[SearchOptions], SearchOptions],
+    accept: bool,
+    workers: int | None = None,
 ) -> Session:
     """Return the search of a run directory where it stopped.
 
     change: from its options to those that it goes on with.  accept: whether the problem may have changed
-    harmlessly.  Raises UserError if there is no run, if another search is writing to it, or if the problem
-    changed.
+    harmlessly.  workers: as for :func:`begin`.  Raises UserError if there is no run, if another search is
+    writing to it, or if the problem changed.
     """
     directory.require()
     journal = Journal(directory.journal, resume=True)
     try:
-        return _take_over(directory, journal, change, accept)
+        return _take_over(directory, journal, change, accept, workers)
     except BaseException:
         journal.close()  # and with it the claim
         raise
 
 
 def _take_over(
-    directory: RunDirectory, journal: Journal, change: Callable[[SearchOptions], SearchOptions], accept: bool
+    directory: RunDirectory,
+    journal: Journal,
+    change: Callable[[SearchOptions], SearchOptions],
+    accept: bool,
+    workers: int | None,
 ) -> Session:
     place = Place()
     records = list(read_journal(directory.journal, place))
@@ -210,6 +257,7 @@ def _take_over(
     if options.warm_start is not None and not any(isinstance(record, Learned) for record in records):
         # The first process was killed between its first two records.
         learned = _learn(search, declaration, options.warm_start)
+    workers = workers or options.workers or cores_here()
     opening = Resumed(state.now_s, __version__, platform.node(), declaration.to_dict(), options.to_dict())
     return Session(
         begun.target,
@@ -222,6 +270,8 @@ def _take_over(
         state=state,
         backlog=backlog_of(records),
         learned=learned,
+        workers=workers,
+        sizing=sizing_of(begun.target, declaration, options.ranks_per_trial, workers),
     )
 
 

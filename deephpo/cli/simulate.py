@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deephpo.cli.options import add_search_arguments, at_least, resolve
+from deephpo.cli.options import add_ranks_argument, add_search_arguments, at_least, resolve
 from deephpo.trial import TrialState
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds of a trial: lognormal:MEDIAN,SIGMA, constant:S, uniform:LOW,HIGH, exponential:MEAN "
         "(default: what the problem says of itself, else lognormal:60,0.5)",
     )
+    add_ranks_argument(parser.add_argument_group("the workers"))
     add_search_arguments(parser)
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="write the results there")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -52,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     options = resolve(arguments)
     durations = parse_durations(arguments.duration or DEFAULT, options.seed)
-    session = begin(arguments.problem, options, options.run_dir, keep=options.run_dir is not None)
+    keep = options.run_dir is not None
+    session = begin(arguments.problem, options, options.run_dir, keep, arguments.workers)
     if session.directory is not None:
         write_config(session, session.directory, f"simulated, {arguments.workers} workers")
     exit_code, clock = play(session, arguments.workers, durations, arguments.duration is None)
@@ -80,7 +82,7 @@ def play(
     with tempfile.TemporaryDirectory(prefix="deephpo-") as scratch, listening(button):
         workplace = Workplace(session.target, str(directory.trials.resolve()) if directory else scratch)
         driver = SimulatedDriver(workplace, workers, durations, problem_decides, until_s)
-        suggester = InlineSuggester(session.search)
+        suggester = InlineSuggester(session.search, session.sizing)
         exit_code = session.run(driver, suggester, _watchers(session), workers=workers, listen=button.connect)
         if directory is not None:
             Publisher(directory).publish(session.state)

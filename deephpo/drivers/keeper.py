@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from deephpo.engine.events import Event, TrialEnded, TrialReported, WorkerGone, WorkerReady
+from deephpo.engine.events import (
+    Event,
+    PartDone,
+    Start,
+    TrialEnded,
+    TrialReported,
+    WorkerGone,
+    WorkerReady,
+)
 from deephpo.trial import Outcome, Report
 from deephpo.worker.limits import GRACE_S
-from deephpo.worker.messages import Assignment, Gone, Loaded
+from deephpo.worker.messages import Assignment, Gone, Loaded, Meeting, PartEnded
+from deephpo.worker.place import Place
 from deephpo.worker.workplace import Workplace
+
+Post = Callable[[Sequence[int], Meeting], None]
+"""Takes what a leader's child says to the other workers of its gang there."""
 
 
 class Keeper:
-    """Keeps the child of one worker, on this host."""
+    """Keeps the child of one worker, on this host.
 
-    def __init__(self, worker: int, workplace: Workplace, cores: float) -> None:
+    post: brings what it says to the others of its gang there.
+    """
+
+    def __init__(self, worker: int, workplace: Workplace, cores: float, post: Post) -> None:
         self._worker = worker
+        self._post = post
+        self._others: tuple[int, ...] = ()
         self._process = workplace.process_of(worker, cores)
         self._welcomed = False
         self._leaves_at_s: float | None = None
@@ -34,7 +52,16 @@ class Keeper:
 
     def submit(self, assignment: Assignment) -> None:
         """Send a trial to the child."""
+        self._others = assignment.place.workers[1:]
         self._process.submit(assignment)
+
+    def pass_on(self, meeting: Meeting) -> None:
+        """Tell the child where its gang meets."""
+        self._process.pass_on(meeting)
+
+    def stop(self, trial_id: int) -> None:
+        """Let the child's part of a trial end that is over."""
+        self._process.stop(trial_id)
 
     def poll(self) -> list[Event]:
         """Return what happened to the child."""
@@ -48,6 +75,10 @@ class Keeper:
                     events.append(TrialReported(self._worker, message))
                 case Outcome():
                     events.append(TrialEnded(self._worker, message))
+                case PartEnded():
+                    events.append(PartDone(self._worker, message.trial_id))
+                case Meeting():
+                    self._post(self._others, message)
                 case Gone():
                     events.append(WorkerGone(self._worker, message.reason))
         return events
@@ -66,3 +97,12 @@ class Keeper:
             return False
         self._process.kill()
         return True
+
+
+def assignments(
+    workplace: Workplace, start: Start, hosts: tuple[str, ...]
+) -> Iterator[tuple[int, Assignment]]:
+    """Yield what each worker's child is told of a trial that starts; hosts: those of its workers."""
+    for rank, worker in enumerate(start.workers):
+        place = Place(rank, start.workers, hosts)
+        yield worker, workplace.assignment(start.trial, start.attempt, start.left_s, place)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import wait
 
-from deephpo.drivers.keeper import Keeper
-from deephpo.engine.events import Event, Start
+from deephpo.drivers.keeper import Keeper, assignments
+from deephpo.engine.events import Event, Start, Stop
+from deephpo.worker.messages import Meeting
 from deephpo.worker.workplace import Workplace
 
 
@@ -23,7 +26,9 @@ class LocalDriver:
         self._workplace = workplace
         self._began = time.monotonic()
         cores = cores_here() / workers
-        self._keepers = {worker: Keeper(worker, workplace, cores) for worker in range(1, workers + 1)}
+        self._keepers = {
+            worker: Keeper(worker, workplace, cores, self._post) for worker in range(1, workers + 1)
+        }
 
     def now(self) -> float:
         """Return the seconds since this driver began."""
@@ -35,9 +40,14 @@ class LocalDriver:
         return [event for keeper in self._keepers.values() for event in keeper.poll()]
 
     def start(self, start: Start) -> None:
-        """Send a trial to a child."""
-        assignment = self._workplace.assignment(start.trial, start.attempt, start.left_s)
-        self._keepers[start.worker].submit(assignment)
+        """Send a trial to a child, or to several."""
+        hosts = (platform.node(),) * len(start.workers)
+        for worker, assignment in assignments(self._workplace, start, hosts):
+            self._keepers[worker].submit(assignment)
+
+    def stop(self, stop: Stop) -> None:
+        """Let a child's part of a trial end that is over."""
+        self._keepers[stop.worker].stop(stop.trial_id)
 
     def shut_down(self, worker: int) -> None:
         """Let a child end."""
@@ -53,3 +63,7 @@ class LocalDriver:
             for keeper in waiting:
                 keeper.poll()
             time.sleep(0.01)
+
+    def _post(self, workers: Sequence[int], meeting: Meeting) -> None:
+        for worker in workers:
+            self._keepers[worker].pass_on(meeting)

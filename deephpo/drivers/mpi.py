@@ -22,18 +22,20 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
+from functools import partial
 from multiprocessing.connection import wait
 from threading import Timer
 from typing import Any
 
-from deephpo.drivers.keeper import Keeper
+from deephpo.drivers.keeper import Keeper, assignments
 from deephpo.drivers.launch import launch_of
-from deephpo.engine.events import Event, Start, WorkerAlive, WorkerGone, WorkerReady
+from deephpo.engine.events import Event, Start, Stop, WorkerAlive, WorkerGone, WorkerReady
 from deephpo.engine.patience import PATIENCE_S, longer
 from deephpo.errors import LaunchError, MissingPackageError, how_to_install
 from deephpo.worker.limits import GRACE_S
+from deephpo.worker.messages import Meeting
 from deephpo.worker.workplace import Workplace
 
 MASTER = 0
@@ -54,14 +56,19 @@ fails takes about a microsecond, as MPI looks after all its messages before it s
 
 
 class Tag(IntEnum):
-    """What a message is; one tag for each meaning.  The last two go to the master, the others to a worker."""
+    """What a message is; one tag for each meaning.
+
+    A meeting goes from worker to worker, the last two go to the master, the others from it.
+    """
 
     WORKPLACE = 1
     TRIAL = 2
-    SHUT_DOWN = 3
-    FAREWELL = 4
-    EVENTS = 5
-    GOODBYE = 6
+    STOP = 3
+    SHUT_DOWN = 4
+    FAREWELL = 5
+    MEETING = 6
+    EVENTS = 7
+    GOODBYE = 8
 
 
 class World:
@@ -263,9 +270,14 @@ class MpiDriver:
         return events
 
     def start(self, start: Start) -> None:
-        """Send a trial to a worker."""
-        assignment = self._workplace.assignment(start.trial, start.attempt, start.left_s)
-        self._world.send(start.worker, Tag.TRIAL, assignment)
+        """Send a trial to a worker, or to several."""
+        hosts = tuple([self._hosts[worker] for worker in start.workers])
+        for worker, assignment in assignments(self._workplace, start, hosts):
+            self._world.send(worker, Tag.TRIAL, assignment)
+
+    def stop(self, stop: Stop) -> None:
+        """Let a worker's part of a trial end that is over."""
+        self._world.send(stop.worker, Tag.STOP, stop.trial_id)
 
     def shut_down(self, worker: int) -> None:
         """Send a worker home."""
@@ -310,7 +322,8 @@ def serve(world: World) -> bool:
     workplace = _first_message(world)
     if workplace is not None:
         try:
-            _Worker(world, Keeper(world.rank, workplace, world.cores)).run()
+            keeper = Keeper(world.rank, workplace, world.cores, partial(_post, world))
+            _Worker(world, keeper).run()
         except OSError as error:
             # Where MPI has no fault tolerance a rank that dies ends the job: so it says why, and waits.
             reason = f"its process could not be started: {error.strerror}"
@@ -321,6 +334,10 @@ def serve(world: World) -> bool:
         return False
     say_goodbye(world)
     return True
+
+
+def _post(world: World, workers: Sequence[int], meeting: Meeting) -> None:
+    world.send_all(workers, Tag.MEETING, meeting)
 
 
 def say_goodbye(world: World) -> None:
@@ -386,6 +403,10 @@ class _Worker:
                 self._keeper.send_home()
             elif tag is Tag.TRIAL:
                 self._keeper.submit(content)
+            elif tag is Tag.STOP:
+                self._keeper.stop(content)
+            elif tag is Tag.MEETING:
+                self._keeper.pass_on(content)
         if MASTER in self._world.failed:
             self._keeper.send_home()
         return bool(letters)

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from deephpo.engine.events import Event, Start, TrialEnded, TrialReported, WorkerReady
+from deephpo.engine.events import Event, PartDone, Start, Stop, TrialEnded, TrialReported, WorkerReady
 from deephpo.errors import ProblemError
 from deephpo.trial import Outcome, Report, Trial
 from deephpo.worker.messages import Gone, Lasted
@@ -63,7 +63,7 @@ class SimulatedDriver:
         events = self._next_events() if patience_s and self._queue else []
         self.clock.turn_to(
             new=sum(isinstance(event, WorkerReady) for event in events),
-            freed=sum(isinstance(event, TrialEnded) for event in events),
+            freed=sum(isinstance(event, TrialEnded | PartDone) for event in events),
         )
         self.clock.go_on()
         return events
@@ -73,11 +73,17 @@ class SimulatedDriver:
         worker, trial = start.worker, start.trial
         self.clock.stop()
         reports, outcome, duration_s = self._evaluate(trial)
+        for other in start.others:
+            self._post(self._now_s + duration_s, PartDone(other, trial.id))
         for k, report in enumerate(reports, start=1):
             self._post(self._now_s + duration_s * k / (len(reports) + 1), TrialReported(worker, report))
         self._post(self._now_s + duration_s, TrialEnded(worker, outcome))
-        self.clock.started(duration_s)
+        for _ in start.workers:
+            self.clock.started(duration_s)
         self.clock.go_on()
+
+    def stop(self, stop: Stop) -> None:
+        """Let a worker's part of a trial end, which it does at the same time as the others' here."""
 
     def shut_down(self, worker: int) -> None:
         """Send a worker home, which takes no time here."""

@@ -10,9 +10,9 @@ nothing happened, so a turn costs the same whatever their number.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deephpo.engine.backlog import Backlog
 from deephpo.engine.buffer import SuggestionBuffer, depth_for
@@ -22,8 +22,10 @@ from deephpo.engine.events import (
     Ask,
     Event,
     Foretell,
+    PartDone,
     ShutDown,
     Start,
+    Stop,
     StopRequested,
     SuggestionsMade,
     Tell,
@@ -34,6 +36,9 @@ from deephpo.engine.events import (
     WorkerReady,
     Write,
 )
+from deephpo.engine.gangs import Gang, Gangs
+from deephpo.engine.roster import Roster
+from deephpo.engine.sizes import Sizes
 from deephpo.storage.records import (
     Asked,
     Ended,
@@ -54,6 +59,8 @@ CAN_BE_RESUMED = 75
 RETRIES = 2
 MOST_PER_ASK = 1024
 """At the start of a search with very many workers the first of them need not wait for the trials of all."""
+NOBODY = 0
+"""The worker of a trial that was never started: there is none of that number."""
 HOPELESS_AFTER = 20
 """If so many trials have ended and every one of them failed, something other than their values is wrong."""
 
@@ -78,6 +85,8 @@ class Terms:
     """The metric by which the search is told what running trials are worth so far; None: it is not told."""
     synchronous: bool = False
     """The next batch of trials is asked for only when every trial of the last one has ended."""
+    ranks_per_trial: float = 1.0
+    """How many workers train a trial, on the average."""
 
 
 class Coordinator:
@@ -88,9 +97,13 @@ class Coordinator:
         self.exit_code: int | None = None
         """None while the search runs; then what the program is to end with."""
         self._terms = terms
+        self._roster = Roster(terms.lease_s)
+        self._gangs = Gangs()
         self._buffer = SuggestionBuffer()
         self._buffer.fill(backlog.waiting)
         self._suggested = backlog.suggested
+        ranks = backlog.suggested + backlog.more_ranks
+        self._sizes = Sizes(terms.ranks_per_trial, backlog.suggested, ranks)
         self._settled = backlog.settled
         self._succeeded = backlog.succeeded
         self._exhausted = False
@@ -102,17 +115,6 @@ class Coordinator:
         self._unproven = backlog.settled < HOPELESS_AFTER and not backlog.succeeded
         """Whether it is still to be seen that a trial need not fail."""
         self._durations = Durations()
-        self._running: dict[int, tuple[Trial, float]] = {}
-        """By worker: its trial, and when it was started."""
-        self._idle: OrderedDict[int, None] = OrderedDict()
-        """The workers that are free, the one that has been for longest first."""
-        self._heard: OrderedDict[int, float] = OrderedDict()
-        """The workers that are there, and when each was last heard of, the most silent one first."""
-        self._silent: dict[int, bool] = {}
-        """The workers whose lease ran out, and whether each had a trial then."""
-        self._lost: set[int] = set()
-        """The workers that are not there any more, the silent ones among them."""
-        self._last_loss = ""
 
     @property
     def thinking(self) -> bool:
@@ -141,6 +143,8 @@ class Coordinator:
                 return self._settle(event, now_s)
             case TrialReported():
                 return self._note(event, now_s)
+            case PartDone():
+                return self._release(event, now_s)
             case WorkerAlive():
                 return self._hear(event.worker, now_s)
             case SuggestionsMade():
@@ -156,66 +160,56 @@ class Coordinator:
 
     def _welcome(self, worker: int, host: str, now_s: float) -> list[Action]:
         # One that is here already has started anew, and its trial with it.
-        actions = self._lose(worker, "it started anew", now_s) if worker in self._heard else []
-        self._silent.pop(worker, None)
-        self._lost.discard(worker)
-        self._heard[worker] = now_s
-        self._idle[worker] = None
+        actions = self._lose(worker, "it started anew", now_s) if worker in self._roster else []
+        self._roster.join(worker, host, now_s)
         return [*actions, Write(WorkerJoined(now_s, worker, host))]
 
     def _hear(self, worker: int, now_s: float) -> list[Action]:
-        if worker in self._heard:
-            self._renew_lease(worker, now_s)
-        elif not self._silent.get(worker, True):  # one that still has a trial is welcome when that ends
+        if worker in self._roster:
+            self._roster.renew_lease(worker, now_s)
+        elif self._roster.is_silent_and_free(worker):  # one that has a trial is welcome when that ends
             return self._welcome(worker, "", now_s)
         return []
 
-    def _renew_lease(self, worker: int, now_s: float) -> None:
-        self._heard[worker] = now_s
-        self._heard.move_to_end(worker)
-
     def _call_the_roll(self, now_s: float) -> list[Action]:
-        """Give up the workers whose lease ran out; only those are looked at, and the first that has time."""
-        lease_s = self._terms.lease_s
+        """Give up the workers whose lease ran out."""
         actions: list[Action] = []
-        while lease_s is not None and self._heard:
-            worker, heard_s = next(iter(self._heard.items()))
-            if now_s - heard_s <= lease_s:
-                break
-            had_trial = worker in self._running
-            actions += self._lose(worker, f"not a word from it for {lease_s:g} s", now_s)
-            self._silent[worker] = had_trial
+        while (worker := self._roster.overdue(now_s)) is not None:
+            had_trial = self._gangs.of(worker) is not None
+            actions += self._lose(worker, f"not a word from it for {self._terms.lease_s:g} s", now_s)
+            self._roster.fall_silent(worker, had_trial)
         return actions
 
     def _lose(self, worker: int, reason: str, now_s: float) -> list[Action]:
-        self._silent.pop(worker, None)
-        if worker in self._lost:
+        was_lost = worker in self._roster.lost
+        self._roster.lose(worker, reason)
+        if was_lost:
             return []
-        self._lost.add(worker)
-        self._heard.pop(worker, None)
-        self._idle.pop(worker, None)
-        self._last_loss = reason
         actions: list[Action] = []
-        if worker in self._running:
-            trial, _ = self._running.pop(worker)
-            actions += self._preempt_or_give_up(worker, trial, reason, now_s)
+        gang = self._gangs.of(worker)
+        self._gangs.release(worker)
+        if gang is not None and self._gangs.runs(gang):
+            actions = self._preempt_or_give_up(worker, gang, reason, now_s)
         return [*actions, Write(WorkerLost(now_s, worker, reason))]
 
-    def _preempt_or_give_up(self, worker: int, trial: Trial, reason: str, now_s: float) -> list[Action]:
-        """Let a trial that lost its worker go out again, unless it lost too many."""
+    def _preempt_or_give_up(self, worker: int, gang: Gang, reason: str, now_s: float) -> list[Action]:
+        """Let a trial that lost a worker go out again, unless it lost too many."""
+        trial, stops = gang.trial, self._dissolve(gang)
         self._losses[trial.id] += 1
         if self._losses[trial.id] <= self._terms.retries:
             self._buffer.put_back(trial)
-            return [_preempted(worker, trial, reason, now_s)]
+            return [*stops, _preempted(worker, trial, reason, now_s)]
         why = f"given up: it lost {self._losses[trial.id]} workers, the last one because: {reason}"
-        return self._record_end(worker, trial, Outcome(trial.id, TrialState.FAILED, reason=why), now_s)
+        outcome = Outcome(trial.id, TrialState.FAILED, reason=why)
+        return stops + self._record_end(worker, trial, outcome, now_s)
 
     # Trials report and end.
 
     def _note(self, event: TrialReported, now_s: float) -> list[Action]:
-        if not self._is_running(event.worker, event.report.trial_id):
+        gang = self._gangs.at(event.worker, event.report.trial_id)
+        if gang is None or not self._gangs.runs(gang):
             return []
-        self._renew_lease(event.worker, now_s)
+        self._roster.renew_lease(event.worker, now_s)
         actions: list[Action] = [Write(Reported(now_s, event.report))]
         metric = self._terms.interim
         if metric is not None and metric in event.report.metrics:
@@ -224,17 +218,40 @@ class Coordinator:
 
     def _settle(self, event: TrialEnded, now_s: float) -> list[Action]:
         worker, outcome = event.worker, event.outcome
-        if not self._is_running(worker, outcome.trial_id):
+        gang = self._gangs.at(worker, outcome.trial_id)
+        if gang is None:
             return self._ignore(worker, outcome, now_s)
-        trial, started_s = self._running.pop(worker)
-        self._renew_lease(worker, now_s)
-        self._idle[worker] = None
+        self._set_free(worker, now_s)
+        if not self._gangs.runs(gang):  # it was over before, and this worker's part with it
+            return []
+        trial, stops = gang.trial, self._dissolve(gang)
         if outcome.state is TrialState.PREEMPTED:  # not its own fault, and not told to the search
             self._buffer.put_back(trial)
-            return [Write(Ended(now_s, worker, outcome))]
+            return [*stops, Write(Ended(now_s, worker, outcome))]
         if outcome.state is TrialState.COMPLETED:
-            self._durations.add(now_s - started_s)
-        return self._record_end(worker, trial, outcome, now_s)
+            self._durations.add(now_s - gang.started_s)
+        elif len(gang.workers) > 1:
+            place = gang.workers.index(worker)
+            reason = f"on rank {place} of its {len(gang.workers)}: {outcome.reason}"
+            outcome = replace(outcome, reason=reason)
+        return stops + self._record_end(worker, trial, outcome, now_s)
+
+    def _release(self, event: PartDone, now_s: float) -> list[Action]:
+        """Let a worker be free that did its part; its trial goes on as long as the others are at it."""
+        if self._gangs.at(event.worker, event.trial_id) is not None:
+            self._set_free(event.worker, now_s)
+        elif self._roster.is_silent(event.worker):
+            return self._welcome(event.worker, "", now_s)
+        return []
+
+    def _set_free(self, worker: int, now_s: float) -> None:
+        self._gangs.release(worker)
+        self._roster.renew_lease(worker, now_s)
+        self._roster.free(worker)
+
+    def _dissolve(self, gang: Gang) -> list[Action]:
+        """Let a trial be over for all of its workers."""
+        return [Stop(worker, gang.trial.id) for worker in self._gangs.dissolve(gang)]
 
     def _record_end(self, worker: int, trial: Trial, outcome: Outcome, now_s: float) -> list[Action]:
         self._settled += 1
@@ -248,51 +265,57 @@ class Coordinator:
 
     def _ignore(self, worker: int, outcome: Outcome, now_s: float) -> list[Action]:
         """Say that a result came too late; a worker that was only slow is welcome again."""
-        why = (
-            "it came after its worker's lease had run out"
-            if worker in self._silent
-            else "nobody waits for it"
-        )
+        silent = self._roster.is_silent(worker)
+        why = "it came after its worker's lease had run out" if silent else "nobody waits for it"
         actions: list[Action] = [Write(Ignored(now_s, worker, outcome.trial_id, why))]
-        if worker in self._silent:
-            actions += self._welcome(worker, "", now_s)
-        return actions
-
-    def _is_running(self, worker: int, trial_id: int) -> bool:
-        return worker in self._running and self._running[worker][0].id == trial_id
+        return actions + self._welcome(worker, "", now_s) if silent else actions
 
     # Suggestions come in, trials go out.
 
     def _receive(self, event: SuggestionsMade, now_s: float) -> list[Action]:
         self._buffer.awaited = 0
         self._buffer.fill(event.trials)
+        self._sizes.add(event.trials)
         self._suggested += len(event.trials)
         self._exhausted = event.exhausted
         return [Write(Suggested(now_s, event.trials, event.exhausted))]
 
     def _go_on(self, now_s: float) -> list[Action]:
-        return [] if self._is_too_late(now_s) else self._hand_out(now_s) + self._ask(now_s)
+        if self._is_too_late(now_s):
+            return []
+        return self._give_up_too_large(now_s) + self._hand_out(now_s) + self._ask(now_s)
+
+    def _give_up_too_large(self, now_s: float) -> list[Action]:
+        """Let trials fail that need more workers than are left."""
+        if self._terms.workers is None:
+            return []
+        left = self._terms.workers - len(self._roster.lost)
+        actions: list[Action] = []
+        while (trial := self._buffer.take_too_large(left)) is not None:
+            why = f"it needs {trial.ranks} workers, but only {left} are left"
+            outcome = Outcome(trial.id, TrialState.FAILED, reason=why)
+            actions += self._record_end(NOBODY, trial, outcome, now_s)
+        return actions
 
     def _hand_out(self, now_s: float) -> list[Action]:
         """Start what can be started."""
         actions: list[Action] = []
-        left_s = self._left_s(now_s)
-        while self._idle and (trial := self._buffer.take()) is not None:
-            worker, _ = self._idle.popitem(last=False)
-            self._running[worker] = (trial, now_s)
-            attempt = self._starts[trial.id]
+        left_s, idle = self._left_s(now_s), self._roster.idle
+        while idle and (trial := self._buffer.take(len(idle))) is not None:
+            leader, *rest = self._gangs.form(trial, idle.take(trial.ranks), now_s).workers
+            others, attempt = tuple(rest), self._starts[trial.id]
             self._starts[trial.id] = attempt + 1
-            actions += [Write(Started(now_s, trial.id, worker)), Start(worker, trial, attempt, left_s)]
+            actions += [
+                Write(Started(now_s, trial.id, leader, others)),
+                Start(leader, trial, attempt, left_s, others),
+            ]
         return actions
 
     def _ask(self, now_s: float) -> list[Action]:
         """Ask for what is missing; one Ask at a time, so that each knows all results before it."""
-        if self._buffer.awaited or self._exhausted or not self._heard:
+        if self._buffer.awaited or self._exhausted or not self._roster:
             return []
-        if self._terms.synchronous:
-            missing = self._missing_of_batch()
-        else:
-            missing = min(len(self._idle) + depth_for(len(self._heard)) - len(self._buffer), MOST_PER_ASK)
+        missing = self._missing_of_batch() if self._terms.synchronous else self._missing()
         if self._terms.trials is not None:
             missing = min(missing, self._terms.trials - self._suggested)
         if missing <= 0:
@@ -300,14 +323,24 @@ class Coordinator:
         self._buffer.awaited = missing
         return [Write(Asked(now_s, missing)), Ask(missing)]
 
+    def _missing(self) -> int:
+        """Return how many trials are missing for the free workers, and for those that will soon be."""
+        free = len(self._roster.idle)
+        missing = self._sizes.trials_for(free + depth_for(len(self._roster)) - self._buffer.ranks)
+        if missing <= 0 and self._buffer.wants_smaller(free) and self._sizes.smallest <= free:
+            return 1
+        return min(missing, MOST_PER_ASK)
+
     def _missing_of_batch(self) -> int:
         """Return how many trials a batch lacks: one for each free worker until the first of its results.
 
         So workers that come one after the other are in the first batch too; nothing was learnt in between.
         """
-        if not self._running and not len(self._buffer):
+        if not self._gangs and not len(self._buffer):
             self._batch_is_closed = False
-        return 0 if self._batch_is_closed else len(self._idle) - len(self._buffer)
+        if self._batch_is_closed:
+            return 0
+        return self._sizes.trials_for(len(self._roster.idle) - self._buffer.ranks)
 
     # The end.
 
@@ -324,19 +357,20 @@ class Coordinator:
         trials = self._terms.trials
         if trials is not None and self._settled >= trials:
             return self._end(f"all {trials} trials are done", now_s)
-        if self._exhausted and not self._running and not len(self._buffer):
+        if self._exhausted and not self._gangs and not len(self._buffer):
             return self._end(
                 f"nothing untried is left: all {self._suggested} configurations were tried", now_s
             )
         if self._unproven and self._settled >= HOPELESS_AFTER:
             reason = self._failures.most_common(1)[0][0]
             return self._end(f"all of the first {self._settled} trials failed, most often: {reason}", now_s)
-        if self._terms.workers is not None and len(self._lost) >= self._terms.workers:
-            return self._finish(f"no worker is left; the last one: {self._last_loss}", CAN_BE_RESUMED, now_s)
+        if self._terms.workers is not None and len(self._roster.lost) >= self._terms.workers:
+            reason = f"no worker is left; the last one: {self._roster.last_loss}"
+            return self._finish(reason, CAN_BE_RESUMED, now_s)
         left_s = self._left_s(now_s)
         if left_s is not None and left_s <= 0:
             return self._run_out_of_time("the time is up", now_s)
-        if not self._running and self._idle and self._is_too_late(now_s):
+        if not self._gangs and self._roster.idle and self._is_too_late(now_s):
             return self._run_out_of_time("no trial would be done before the time is up", now_s)
         return []
 
@@ -351,11 +385,9 @@ class Coordinator:
 
     def _finish(self, reason: str, exit_code: int, now_s: float) -> list[Action]:
         self.exit_code = exit_code
-        actions: list[Action] = [
-            _preempted(worker, trial, reason, now_s) for worker, (trial, _) in self._running.items()
-        ]
+        actions: list[Action] = [_preempted(gang.leader, gang.trial, reason, now_s) for gang in self._gangs]
         actions.append(Write(Finished(now_s, reason, exit_code)))
-        return actions + [ShutDown(worker) for worker in sorted(self._heard)]
+        return actions + [ShutDown(worker) for worker in self._roster.present()]
 
 
 def _preempted(worker: int, trial: Trial, reason: str, now_s: float) -> Write:

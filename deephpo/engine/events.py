@@ -41,10 +41,18 @@ class TrialReported:
 
 @dataclass(frozen=True, slots=True)
 class TrialEnded:
-    """A trial ended, and its worker is free again."""
+    """A trial ended on one of its workers, which is free again."""
 
     worker: int
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PartDone:
+    """A worker did its part of a trial that others of its gang speak for, and is free again."""
+
+    worker: int
+    trial_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,16 @@ class StopRequested:
     reason: str
 
 
-Event = WorkerReady | WorkerGone | WorkerAlive | TrialReported | TrialEnded | SuggestionsMade | StopRequested
+Event = (
+    WorkerReady
+    | WorkerGone
+    | WorkerAlive
+    | TrialReported
+    | TrialEnded
+    | PartDone
+    | SuggestionsMade
+    | StopRequested
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +114,7 @@ class Foretell:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Send a trial to a free worker."""
+    """Send a trial to a free worker, or to several that train it together."""
 
     worker: int
     trial: Trial
@@ -105,6 +122,21 @@ class Start:
     """How often it was started before."""
     left_s: float | None = None
     """For how long the search goes on at most; None if there is no end of its time."""
+    others: tuple[int, ...] = ()
+    """The workers that train it together with the first, which speaks for it."""
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """All workers that train the trial, the one that speaks for it first."""
+        return (self.worker, *self.others)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End a worker's part of a trial that is over, if it does not end by itself in a moment."""
+
+    worker: int
+    trial_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +149,4 @@ class ShutDown:
 Thought = Ask | Foretell | Tell
 """What the search is told or asked."""
 
-Action = Write | Thought | Start | ShutDown
+Action = Write | Thought | Start | Stop | ShutDown

@@ -13,6 +13,7 @@ from deephpo.engine.events import (
     Foretell,
     ShutDown,
     Start,
+    Stop,
     StopRequested,
     Tell,
     Thought,
@@ -33,7 +34,10 @@ class Driver(Protocol):
         """Return what happened; waits at most so long while nothing does."""
 
     def start(self, start: Start) -> None:
-        """Send a trial to a worker; never waits."""
+        """Send a trial to its workers; never waits."""
+
+    def stop(self, stop: Stop) -> None:
+        """Tell a worker that the trial is over of which it is doing a part; never waits."""
 
     def shut_down(self, worker: int) -> None:
         """Send a worker home; never waits."""
@@ -117,6 +121,8 @@ class SearchLoop:
                     self._driver.start(action)
                 case Ask() | Foretell() | Tell():
                     thoughts.append(action)
+                case Stop():
+                    self._driver.stop(action)
                 case ShutDown():
                     self._driver.shut_down(action.worker)
                 case Write():

@@ -145,8 +145,15 @@ def _draw_timeline(canvas: Any, axes: Any, state: RunState, workers: list[int], 
 def _draw_bars(axes: Any, state: RunState, workers: list[int], unit: float, colours: Any) -> None:
     """Draw the trials' bars in few strokes, however many there are."""
     rows = {worker: row for row, worker in enumerate(workers)}
-    trials = [t for t in state.trials.values() if t.worker in rows and t.started_s is not None]
-    row = np.array([rows[t.worker or 0] for t in trials], dtype=float)
+    places = [
+        (trial, rows[worker])
+        for trial in state.trials.values()
+        if trial.started_s is not None
+        for worker in (trial.worker, *trial.others)
+        if worker in rows
+    ]
+    trials = [trial for trial, _ in places]
+    row = np.array([row for _, row in places], dtype=float)
     left = np.array([t.started_s for t in trials], dtype=float) / unit
     ends = [state.now_s if t.ended_s is None else t.ended_s for t in trials]
     width = np.array(ends, dtype=float) / unit - left

@@ -37,7 +37,7 @@ def changes_between(before: Declaration, now: Declaration) -> Changes:
             _compare(old[name], new[name], harmless, harmful)
     if before.start != now.start:
         harmless.append("the starting points are others; those that were not tried yet are not made up for")
-    for name in ("optimum", "trial_timeout_s", "trial_memory_bytes", "resumable"):
+    for name in ("optimum", "trial_timeout_s", "trial_memory_bytes", "resumable", "ranks"):
         if getattr(before, name) != getattr(now, name):
             harmless.append(f"{name} was {getattr(before, name)} and is {getattr(now, name)}")
     return Changes(tuple(harmless), tuple(harmful))

@@ -95,11 +95,18 @@ class Suggested:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A trial was sent to a worker."""
+    """A trial was sent to a worker, or to several that train it together."""
 
     time_s: float
     trial_id: int
     worker: int
+    """The one that speaks for it."""
+    others: tuple[int, ...] = ()
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """All of them, the one that speaks for the trial first."""
+        return (self.worker, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +119,11 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A trial ended on its worker."""
+    """A trial ended."""
 
     time_s: float
     worker: int
+    """The one on which; of several the first that failed, or was lost."""
     outcome: Outcome
 
 
@@ -167,15 +175,19 @@ def from_dict(line: Mapping[str, Any]) -> Record:
     values = dict(line)
     kind = _KINDS[values.pop("kind")]
     for name, read in _READERS[kind]:
-        values[name] = read(values[name])
+        if name in values:
+            values[name] = read(values[name])
     return kind(**values)
 
 
 def _plain_fields(value: Any) -> dict[str, Any]:
-    names, values_of, writers = _LAYOUTS[type(value)]
+    names, values_of, writers, usual = _LAYOUTS[type(value)]
     plain = dict(zip(names, values_of(value), strict=True))
     for name, write in writers:
         plain[name] = write(plain[name])
+    for name, default in usual:
+        if plain[name] == default:
+            del plain[name]
     return plain
 
 
@@ -224,24 +236,34 @@ _WRITE: dict[str, Callable[[Any], Any]] = {
     "outcome": _plain_fields,
     "trials": _plain_items,
     "observations": _plain_items,
+    "others": list,
 }
 """The fields that stand in a line of JSON in another form than in memory."""
+_USUAL: dict[str, Any] = {"ranks": 1, "others": []}
+"""The fields that are left out of a line where they are as for a trial that one worker trains: such lines are
+what they were before there were others."""
 _READ: dict[str, Callable[[Any], Any]] = {
     "report": _report,
     "outcome": _outcome,
     "trials": _trials,
     "observations": _observations,
+    "others": tuple,
 }
 """And the way back."""
 
 
-def _among(table: dict[str, Callable[[Any], Any]], kind: type) -> list[tuple[str, Callable[[Any], Any]]]:
+def _among(table: dict[str, Any], kind: type) -> list[tuple[str, Any]]:
     return [(field.name, table[field.name]) for field in fields(kind) if field.name in table]
 
 
 # What fields a kind has, and which of them change their form, is found out once, not for each record.
 _LAYOUTS = {
-    kind: (names := [field.name for field in fields(kind)], attrgetter(*names), _among(_WRITE, kind))
+    kind: (
+        names := [field.name for field in fields(kind)],
+        attrgetter(*names),
+        _among(_WRITE, kind),
+        _among(_USUAL, kind),
+    )
     for kind in (*_KINDS.values(), Trial, Report, Outcome, Observation)
 }
 _READERS = {kind: _among(_READ, kind) for kind in _KINDS.values()}

@@ -47,6 +47,9 @@ class TrialEntry:
     metrics: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
     """The last value of each metric, reported or returned."""
     worker: int | None = None
+    """The one that spoke for it."""
+    others: tuple[int, ...] = ()
+    """Those that trained it together with that one."""
     host: str = ""
     started_s: float | None = None
     ended_s: float | None = None
@@ -151,9 +154,11 @@ class RunState:
             entry = replace(entry, state=None, ended_s=None, reports_now=0)
             self.trials[entry.id] = entry
         entry.worker, entry.host = record.worker, self.workers[record.worker].host
+        entry.others = record.others
         entry.started_s = record.time_s
         self.running.add(entry.id)
-        self._busy.begin(record.time_s)
+        for _ in record.workers:
+            self._busy.begin(record.time_s)
 
     def _take_report(self, record: Reported) -> None:
         report, entry = record.report, self.trials[record.report.trial_id]
@@ -172,8 +177,10 @@ class RunState:
         entry.reason, entry.detail = outcome.reason, outcome.detail
         entry.metrics = _joined(entry.metrics, outcome.metrics)
         entry.state = outcome.state  # last: from now on other threads may read it
-        self.running.discard(entry.id)
-        self._busy.end(entry.started_s or 0.0, record.time_s)
+        if entry.id in self.running:  # one that needs more workers than there are never began
+            self.running.remove(entry.id)
+            for _ in range(1 + len(entry.others)):
+                self._busy.end(entry.started_s or 0.0, record.time_s)
         self.counts[outcome.state] += 1
         self.ends += 1
         if self._is_better(entry):

@@ -17,9 +17,9 @@ from threading import RLock
 from typing import Any
 
 from deephpo.errors import UserError
-from deephpo.worker.evaluation import evaluate
+from deephpo.worker.evaluation import evaluate, ranks_of
 from deephpo.worker.loading import load_problem, name_of
-from deephpo.worker.messages import Assignment, FromChild, Lasted, Loaded, NotLoaded
+from deephpo.worker.messages import FromChild, Lasted, Loaded, Meeting, NotLoaded, ToChild
 
 _PR_SET_PDEATHSIG = 1
 
@@ -38,10 +38,15 @@ def main(descriptor: int, target: str) -> None:
     send(Loaded(json.dumps(problem.named(name_of(target)).to_dict())))
     while True:
         try:
-            assignment: Assignment = line.recv()
+            assignment: ToChild = line.recv()
         except EOFError:
             return
-        outcome = evaluate(problem, assignment, send)
+        if isinstance(assignment, Meeting):  # to which the trial, which is over, did not go
+            continue
+        if assignment.wants_ranks:
+            send(ranks_of(problem, assignment))
+            continue
+        outcome = evaluate(problem, assignment, send, line.recv)
         if os.getpid() != pid:  # a fork of the user's that came back from run(): nobody waits for it
             os._exit(0)
         if assignment.wants_duration and problem.duration is not None:

@@ -5,23 +5,33 @@ from __future__ import annotations
 import math
 import numbers
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from deephpo.trial import Report
-from deephpo.worker.messages import Assignment
+from deephpo.worker.messages import Assignment, Meeting
+from deephpo.worker.rendezvous import Rendezvous
 
 
 class Context:
     """Handed to every evaluation."""
 
-    rank = 0
-    """This process's place among those that train the trial together."""
-    size = 1
-    """How many processes train the trial together."""
-
-    def __init__(self, assignment: Assignment, budget: int | None, send: Callable[[Report], None]) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        budget: int | None,
+        send: Callable[[Report | Meeting], None],
+        receive: Callable[[], Any] = lambda: None,
+    ) -> None:
+        self.rank = assignment.place.rank
+        """This process's place among those that train the trial together."""
+        self.size = assignment.place.size
+        """How many processes train the trial together."""
+        self.local_rank = assignment.place.local_rank
+        """This process's place among those of them that are on its host."""
         self.trial_id = assignment.trial_id
         """The trial's number, counted from 0."""
         self.seed = assignment.seed
@@ -32,6 +42,7 @@ class Context:
         """How often this trial was started before; above 0 there may be a checkpoint in ``directory``."""
         self._directory = Path(assignment.directory)
         self._send = send
+        self._rendezvous = Rendezvous(assignment, send, receive)
         self._end_s = None if assignment.left_s is None else time.monotonic() + assignment.left_s
         self._notice_s = assignment.notice_s
 
@@ -54,6 +65,7 @@ class Context:
 
         step: a whole number from 0 on, such as the epoch.  Raises TypeError or ValueError, so that the trial
         fails at its first report rather than at its last, when the step or a metric is no number.
+        Of a trial on several ranks only what rank 0 reports is sent.
         """
         if isinstance(step, bool) or not isinstance(step, numbers.Integral):
             raise TypeError(f"ctx.report: step must be a whole number, not {step!r}.")
@@ -61,7 +73,20 @@ class Context:
             raise ValueError(f"ctx.report: step counts from 0, but it is {step}.")
         if not metrics:
             raise ValueError("ctx.report: name at least one metric, as in ctx.report(epoch, val_error=0.1).")
-        self._send(Report(self.trial_id, int(step), numbers_of(metrics)))
+        report = Report(self.trial_id, int(step), numbers_of(metrics))
+        if self.rank == 0:
+            self._send(report)
+
+    @contextmanager
+    def horovod(self) -> Iterator[ModuleType]:
+        """Yield ``horovod.tensorflow``, initialised over the processes of this trial, which may be one.
+
+        To be called by all of them.  Raises HorovodError where Horovod is not installed.
+        """
+        from deephpo.worker.horovod import horovod_over
+
+        with horovod_over(self._rendezvous) as hvd:
+            yield hvd
 
 
 def numbers_of(metrics: Mapping[str, Any]) -> dict[str, float]:

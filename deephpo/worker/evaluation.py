@@ -8,26 +8,57 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deephpo.problem import Problem
+from deephpo.space.values import plain
 from deephpo.trial import Outcome, Report, TrialState, printable
 from deephpo.worker.context import Context, as_number
-from deephpo.worker.messages import Assignment
+from deephpo.worker.messages import Assignment, Meeting, PartEnded
 
 _MOST_DETAIL = 20_000
 """More characters than this of a traceback, whose message may hold an array, are not kept."""
 
 
-def evaluate(problem: Problem, assignment: Assignment, send: Callable[[Report], None]) -> Outcome:
-    """Return the outcome of one trial; everything that ``run`` raises becomes a failure."""
+def evaluate(
+    problem: Problem,
+    assignment: Assignment,
+    send: Callable[[Report | Meeting], None],
+    receive: Callable[[], Any] = lambda: None,
+) -> Outcome | PartEnded:
+    """Return the outcome of one trial; everything that ``run`` raises becomes a failure.
+
+    send, receive: to and from the search process.  Of a trial that several train together the leader's
+    process returns the outcome; the others return their failure, or that they did their part.
+    """
     fidelity = problem.declaration.fidelity
-    context = Context(assignment, fidelity.high if fidelity else None, send)
+    context = Context(assignment, fidelity.high if fidelity else None, send, receive)
     config = dict(assignment.config)
     try:
+        if problem.ranks is not None:  # what is wrong with it is the trial's own failure
+            checked_ranks(problem.ranks(dict(config)))
         returned = problem.run(config, context) if problem.takes_context else problem.run(config)
+        if assignment.place.rank > 0:
+            return PartEnded(assignment.trial_id)
         return judge(assignment, returned, problem.declaration.objective)
     except SystemExit as error:
         return _failed(assignment, f"run() called sys.exit({error.code!r})", traceback.format_exc())
     except BaseException as error:  # noqa: BLE001  (the process border: a trial cannot hurt the search)
         return _failed(assignment, _one_line(error), traceback.format_exc())
+
+
+def ranks_of(problem: Problem, assignment: Assignment) -> Outcome:
+    """Return, as an outcome's value, how many workers the problem wants for a configuration."""
+    try:
+        ranks = 1 if problem.ranks is None else checked_ranks(problem.ranks(dict(assignment.config)))
+    except BaseException as error:  # noqa: BLE001  (the process border: a trial cannot hurt the search)
+        return _failed(assignment, _one_line(error), traceback.format_exc())
+    return Outcome(assignment.trial_id, TrialState.COMPLETED, float(ranks))
+
+
+def checked_ranks(ranks: Any) -> int:
+    """Return what ``ranks(config)`` said; raises ValueError if it is no whole number from 1 on."""
+    number = plain(ranks)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"ranks(config) must return a whole number from 1 on, not {ranks!r}")
+    return number
 
 
 def judge(assignment: Assignment, returned: Any, objective: str) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deephpo.trial import Config, Outcome, Report
+from deephpo.worker.place import ALONE, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,22 @@ class Assignment:
     """How long before that end the trial is to stop by itself."""
     wants_duration: bool = False
     """Whether to say, by the problem's own account, how long the training takes."""
+    wants_ranks: bool = False
+    """Whether not to evaluate the trial at all, but to say how many workers its problem wants for it."""
+    place: Place = ALONE
+    """The child's place among those that train the trial together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """From the child of a gang's leader to the others': where they meet, in the words of what they use."""
+
+    trial_id: int
+    attempt: int
+    where: str
+
+
+ToChild = Assignment | Meeting
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +64,14 @@ class Lasted:
     duration_s: float
 
 
-FromChild = Loaded | NotLoaded | Report | Lasted | Outcome
+@dataclass(frozen=True, slots=True)
+class PartEnded:
+    """From a child that is not its gang's leader: its part of the trial is done."""
+
+    trial_id: int
+
+
+FromChild = Loaded | NotLoaded | Report | Lasted | Meeting | PartEnded | Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +81,5 @@ class Gone:
     reason: str
 
 
-FromProcess = Loaded | Report | Lasted | Outcome | Gone
+FromProcess = Loaded | Report | Lasted | Meeting | PartEnded | Outcome | Gone
 """What the keeper of a child hands on."""

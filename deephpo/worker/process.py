@@ -14,11 +14,25 @@ from typing import Any
 
 from deephpo.trial import Outcome, TrialState
 from deephpo.worker.limits import GRACE_S, LOOK_S, Limits
-from deephpo.worker.messages import Assignment, FromChild, FromProcess, Gone, Loaded, NotLoaded
+from deephpo.worker.messages import (
+    Assignment,
+    FromChild,
+    FromProcess,
+    Gone,
+    Loaded,
+    Meeting,
+    NotLoaded,
+    PartEnded,
+    ToChild,
+)
 from deephpo.worker.output import OutputLog
 
 MOST_FAILED_STARTS = 3
 """After so many children in a row that died while loading the problem, none is tried any more."""
+
+PART_GRACE_S = 3.0
+"""So long a trial that is over for the other ranks may take to end by itself: they end at about the same
+time, or a collective operation fails for those that are left."""
 
 _FORK_PAUSES_S = (0.1, 1.0, 3.0)
 _LAST_BREATH_S = 2.0
@@ -48,6 +62,10 @@ class TrialProcess:
         self._declaration = declaration
         self._output = OutputLog(output)
         self._assignment: Assignment | None = None
+        self._early: Meeting | None = None
+        """A meeting of a trial that has not come yet: the two come from different ranks."""
+        self._over_at_s: float | None = None
+        """When a trial that is over for the others is to have ended here too."""
         self._begun_s: float | None = None
         self._looked_s = 0.0
         self._doom = ""
@@ -76,9 +94,22 @@ class TrialProcess:
         self._begun_s = None if self._failed_starts else time.monotonic()
         self._output.drain(self._printed)  # what is there is the trial's before
         self._output.forget()
-        # A child that just died is noticed, and its trial accounted for, at the next poll.
-        with contextlib.suppress(OSError):
-            self._line.send(assignment)
+        self._say(assignment)
+        if self._early is not None and _is_of(self._early, assignment):
+            self._say(self._early)
+        self._early = None
+
+    def pass_on(self, meeting: Meeting) -> None:
+        """Tell the child where its gang meets, now or when its trial comes."""
+        if self._assignment is not None and _is_of(meeting, self._assignment):
+            self._say(meeting)
+        else:
+            self._early = meeting
+
+    def stop(self, trial_id: int) -> None:
+        """Let a trial that is over for its other ranks end here, by itself or after a moment."""
+        if self._assignment is not None and self._assignment.trial_id == trial_id:
+            self._over_at_s = time.monotonic() + PART_GRACE_S
 
     def poll(self) -> list[FromProcess]:
         """Return what came from the child; a child that died is replaced."""
@@ -128,8 +159,8 @@ class TrialProcess:
             case Loaded():
                 self._failed_starts = 0
                 self._begun_s = time.monotonic()
-            case Outcome():
-                self._assignment = None
+            case Outcome() | PartEnded():
+                self._assignment = self._over_at_s = None
                 if self._doom:
                     message = Outcome(message.trial_id, TrialState.FAILED, reason=self._take_doom())
                     # The memory that it kept and what it left running are not to break the next one's limits.
@@ -143,6 +174,8 @@ class TrialProcess:
         if self._process is None or self._assignment is None or self._begun_s is None:
             return
         now = time.monotonic()
+        if self._over_at_s is not None and now >= self._over_at_s and not self._doom:
+            self._doom, self._kill_at_s = "its trial was over", now
         if self._doom:
             if now >= self._kill_at_s:
                 self._signal_group(signal.SIGKILL)
@@ -154,6 +187,11 @@ class TrialProcess:
         if broken is not None:
             self._doom, self._kill_at_s = broken, now + GRACE_S
             self._signal_group(signal.SIGTERM)
+
+    def _say(self, message: ToChild) -> None:
+        # A child that just died is noticed, and its trial accounted for, at the next poll.
+        with contextlib.suppress(OSError):
+            self._line.send(message)
 
     def _spend(self) -> None:
         """End the child, so that another one follows."""
@@ -223,7 +261,7 @@ class TrialProcess:
         if loading:  # the trial had not begun
             self.submit(self._assignment)
             return []
-        trial_id, self._assignment = self._assignment.trial_id, None
+        trial_id, self._assignment, self._over_at_s = self._assignment.trial_id, None, None
         reason = self._take_doom() or f"the trial's process {reason}"
         return [Outcome(trial_id, TrialState.FAILED, reason=reason, detail=detail)]
 
@@ -255,6 +293,10 @@ class TrialProcess:
 
     _line: Connection[Any, Any]
     _printed: int
+
+
+def _is_of(meeting: Meeting, assignment: Assignment) -> bool:
+    return (meeting.trial_id, meeting.attempt) == (assignment.trial_id, assignment.attempt)
 
 
 def _clean_environment() -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from deephpo.trial import Trial
 from deephpo.worker.limits import Limits
 from deephpo.worker.messages import Assignment
+from deephpo.worker.place import ALONE, Place
 from deephpo.worker.process import TrialProcess
 
 _THREAD_VARIABLES = (
@@ -37,10 +38,20 @@ class Workplace:
     notice_s: float = 0.0
     """How long before the end of the search a trial is to stop by itself."""
 
-    def assignment(self, trial: Trial, attempt: int = 0, left_s: float | None = None) -> Assignment:
+    def assignment(
+        self, trial: Trial, attempt: int = 0, left_s: float | None = None, place: Place = ALONE
+    ) -> Assignment:
         """Return what a child is told of the trial."""
-        directory = str(Path(self.trials) / f"{trial.id:06d}")
-        return Assignment(trial.id, trial.config, trial.seed, directory, attempt, left_s, self.notice_s)
+        return Assignment(
+            trial.id,
+            trial.config,
+            trial.seed,
+            str(Path(self.trials) / f"{trial.id:06d}"),
+            attempt,
+            left_s,
+            self.notice_s,
+            place=place,
+        )
 
     def process_of(self, worker: int, cores: float) -> TrialProcess:
         """Start the process in which a worker's trials run, on so many cores."""

@@ -16,8 +16,8 @@ def test_trials_leave_in_the_order_in_which_they_came():
     buffer.fill([Trial(0, {}), Trial(1, {})])
     buffer.fill([Trial(2, {})])
     assert len(buffer) == 3
-    assert [buffer.take().id for _ in range(3)] == [0, 1, 2]
-    assert buffer.take() is None
+    assert [buffer.take(1).id for _ in range(3)] == [0, 1, 2]
+    assert buffer.take(1) is None
     assert len(buffer) == 0
 
 
@@ -25,4 +25,4 @@ def test_a_trial_that_is_put_back_goes_out_before_all_others():
     buffer = SuggestionBuffer()
     buffer.fill([Trial(1, {}), Trial(2, {})])
     buffer.put_back(Trial(0, {}))
-    assert [buffer.take().id for _ in range(3)] == [0, 1, 2]
+    assert [buffer.take(1).id for _ in range(3)] == [0, 1, 2]

@@ -1,0 +1,38 @@
+"""How the processes that train one trial together find each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from deephpo.worker.messages import Assignment, Meeting
+from deephpo.worker.place import Place
+
+
+class Rendezvous:
+    """The leader says where they meet, and the others hear it, over their search processes.
+
+    So nothing is needed before but the search itself: no port agreed upon, no file that all of them see.
+
+    send: to the search process.  receive: returns the next message from there.
+    """
+
+    def __init__(
+        self, assignment: Assignment, send: Callable[[Meeting], None], receive: Callable[[], Any]
+    ) -> None:
+        self.place: Place = assignment.place
+        self._key = assignment.trial_id, assignment.attempt
+        self._send = send
+        self._receive = receive
+
+    def agree(self, choose: Callable[[], str]) -> str:
+        """Return what the leader chose, on every process; to be called by all of them equally often."""
+        if self.place.rank == 0:
+            where = choose()
+            if self.place.size > 1:
+                self._send(Meeting(*self._key, where))
+            return where
+        while True:
+            message = self._receive()
+            if isinstance(message, Meeting) and (message.trial_id, message.attempt) == self._key:
+                return message.where

@@ -1,0 +1,125 @@
+"""How many workers train a trial together: one number for all, or the problem's word for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from multiprocessing.connection import wait
+from typing import Protocol
+
+import numpy as np
+
+from deephpo.errors import OptionError, ProblemError
+from deephpo.problem import Declaration
+from deephpo.trial import Config, Outcome, TrialState
+from deephpo.worker.limits import Limits
+from deephpo.worker.messages import Assignment, Gone
+from deephpo.worker.process import TrialProcess
+
+_SAMPLES = 64
+_TIMEOUT_S = 60.0
+
+
+class Sizing(Protocol):
+    """Says how many workers a configuration's trial needs."""
+
+    expected: float
+    """What it says on the average."""
+
+    def __call__(self, config: Config) -> int:
+        """Return the number of workers for a configuration."""
+
+    def close(self) -> None:
+        """Give back what it holds; may be called again."""
+
+
+class FixedSize:
+    """The same number for every trial."""
+
+    def __init__(self, ranks: int) -> None:
+        self._ranks = ranks
+        self.expected = float(ranks)
+
+    def __call__(self, config: Config) -> int:
+        """Return the number."""
+        return self._ranks
+
+    def close(self) -> None:
+        """Give back nothing."""
+
+
+class ProblemSizing:
+    """The problem's own word, asked of a child: the search never runs the user's code in its own process.
+
+    samples: configurations to ask about first.  Raises ProblemError with what is wrong about the first of
+    them for which it says nothing sensible.
+    """
+
+    def __init__(self, target: str, samples: Sequence[Config]) -> None:
+        self._process = TrialProcess(target, limits=Limits(_TIMEOUT_S))
+        self._asked = 0
+        try:
+            sizes = [self._size_of(config) for config in samples]
+        except BaseException:
+            self.close()
+            raise
+        self.expected = sum(sizes) / len(sizes)
+        self.largest = max(sizes)
+
+    def __call__(self, config: Config) -> int:
+        """Return what the problem says; 1 if that is nothing sensible.
+
+        It is asked once more where the trial runs, and what is wrong with it is that trial's failure.
+        """
+        try:
+            return self._size_of(config)
+        except ProblemError:
+            return 1
+
+    def close(self) -> None:
+        """End the child."""
+        self._process.kill()
+
+    def _size_of(self, config: Config) -> int:
+        self._process.submit(Assignment(self._asked, config, 0, "", wants_ranks=True))
+        self._asked += 1
+        while True:
+            wait(self._process.sources, timeout=0.1)
+            for message in self._process.poll():
+                match message:
+                    case Outcome(state=TrialState.COMPLETED, value=float(ranks)):
+                        return int(ranks)
+                    case Outcome():
+                        raise ProblemError(f"Problem: ranks({dict(config)}) failed: {message.reason}.")
+                    case Gone():
+                        raise ProblemError(message.reason)
+
+
+def sizing_of(target: str, declaration: Declaration, ranks: int | None, workers: int) -> Sizing:
+    """Return how many workers each trial gets.
+
+    ranks: so many by the command line; None: as the problem says.  workers: so many there are.  Raises
+    OptionError if a trial needs more of them, ProblemError if the problem says nothing sensible.
+    """
+    fixed = declaration.ranks if ranks is None else ranks
+    if fixed is not None:
+        _check(fixed, "a trial", workers)
+        return FixedSize(fixed)
+    encoding = declaration.space.encoding()
+    samples = encoding.decode(encoding.sample(_SAMPLES, np.random.default_rng(0)))
+    sizing = ProblemSizing(target, [*declaration.start, *samples])
+    try:
+        _check(sizing.largest, "some trial", workers)
+    except OptionError:
+        sizing.close()
+        raise
+    return sizing
+
+
+def _check(ranks: int, what: str, workers: int) -> None:
+    if ranks > workers:
+        there = f"there are {workers}" if workers > 1 else "there is one"
+        raise OptionError(
+            f"For {what} on {ranks} ranks there must be {ranks} workers at least, but {there}: start "
+            f"{ranks + 1} MPI ranks (the first is the master), say --workers {ranks} on one machine, or "
+            "--ranks-per-trial with a smaller number."
+        )
