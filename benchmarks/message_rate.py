@@ -16,7 +16,8 @@ import time
 from collections import Counter
 
 from deephpo import Float, Space
-from deephpo.drivers.mpi import MASTER, MpiDriver, Tag, World, dismiss, join_world, say_goodbye
+from deephpo.drivers.mpi import MpiDriver, dismiss, say_goodbye
+from deephpo.drivers.world import MASTER, Tag, World, join_world
 from deephpo.engine.coordinator import Coordinator, Terms
 from deephpo.engine.events import Event, TrialReported, WorkerAlive, WorkerReady
 from deephpo.engine.loop import SearchLoop

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deephpo.cli.failures import explain
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 DRIVERS = ("auto", "mpi", "local")
 
 
-def conduct(prepare: Callable[[int | None], Session], driver: str, workers: int | None) -> int:
+def conduct(
+    prepare: Callable[[int | None], Session], driver: str, workers: int | None, share_gpus: bool
+) -> int:
     """Search on a driver; returns the exit code.
 
     prepare: called on rank 0 alone with the number of workers, if that is known; returns the session, or
     raises UserError.
     driver: one of DRIVERS.  workers: how many local ones are asked for; None: as the session's options say,
-    else as many as there are cores.
+    else as many as there are cores.  share_gpus: whether several MPI ranks may have the same one.
     """
     if driver == "auto":
         driver = "mpi" if launch_of().size > 1 else "local"
@@ -37,7 +40,7 @@ def conduct(prepare: Callable[[int | None], Session], driver: str, workers: int 
         return _search_locally(prepare, workers)
     if workers is not None:
         raise OptionError("--workers is for the local driver; over MPI every rank but the first is a worker.")
-    return _search_over_mpi(prepare)
+    return _search_over_mpi(prepare, share_gpus)
 
 
 def _search_locally(prepare: Callable[[int | None], Session], workers: int | None) -> int:
@@ -51,8 +54,9 @@ def _search_locally(prepare: Callable[[int | None], Session], workers: int | Non
     return _search(session, place, lambda workplace: LocalDriver(workplace, wanted), wanted, None)
 
 
-def _search_over_mpi(prepare: Callable[[int | None], Session]) -> int:
-    from deephpo.drivers.mpi import LEASE_S, MASTER, MpiDriver, dismiss, join_world, leave_last, serve
+def _search_over_mpi(prepare: Callable[[int | None], Session], share_gpus: bool) -> int:
+    from deephpo.drivers.mpi import LEASE_S, MpiDriver, dismiss, leave_last, serve
+    from deephpo.drivers.world import MASTER, join_world
 
     world = join_world()
     if world.rank != MASTER:
@@ -60,9 +64,16 @@ def _search_over_mpi(prepare: Callable[[int | None], Session]) -> int:
     workers = world.size - 1
     place = f"{workers} MPI worker{'s' if workers > 1 else ''}"
     try:
+        world.node.devices_of(MASTER, share_gpus)  # else each worker of the node would refuse
         # Only here: it brings numpy and scikit-learn, which rank 0 alone pays for.
         session = prepare(workers)
-        exit_code = _search(session, place, lambda workplace: MpiDriver(world, workplace), workers, LEASE_S)
+        exit_code = _search(
+            session,
+            place,
+            lambda workplace: MpiDriver(world, replace(workplace, share_gpus=share_gpus)),
+            workers,
+            LEASE_S,
+        )
     except BaseException as error:  # noqa: BLE001  (the process border: the other ranks wait to be sent home)
         exit_code = explain(error)
     return world.leave(exit_code, everybody_left=dismiss(world))

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.driver == "simulated":
         return _simulate(prepare(None))
-    return conduct(prepare, arguments.driver, arguments.workers)
+    return conduct(prepare, arguments.driver, arguments.workers, arguments.share_gpus)
 
 
 def _simulate(session: Session) -> int:

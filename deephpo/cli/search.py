@@ -45,6 +45,11 @@ def add_worker_arguments(parser: argparse.ArgumentParser, drivers: Sequence[str]
         help="local driver: processes (default: the cores)",
     )
     add_ranks_argument(where)
+    where.add_argument(
+        "--share-gpus",
+        action="store_true",
+        help="over MPI: let several workers of a node train on the same GPU",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -56,4 +61,4 @@ def run(arguments: argparse.Namespace) -> int:
 
         return begin(arguments.problem, options, options.run_dir, workers=workers)
 
-    return conduct(prepare, arguments.driver, options.workers)
+    return conduct(prepare, arguments.driver, options.workers, arguments.share_gpus)

@@ -16,6 +16,7 @@ from deephpo.engine.events import (
     WorkerGone,
     WorkerReady,
 )
+from deephpo.hardware.devices import Devices
 from deephpo.trial import Outcome, Report
 from deephpo.worker.limits import GRACE_S
 from deephpo.worker.messages import Assignment, Gone, Loaded, Meeting, PartEnded
@@ -29,14 +30,15 @@ Post = Callable[[Sequence[int], Meeting], None]
 class Keeper:
     """Keeps the child of one worker, on this host.
 
-    post: brings what it says to the others of its gang there.
+    cores, devices: what its trials own of the host.  post: brings what its child says to the others of its
+    gang there.
     """
 
-    def __init__(self, worker: int, workplace: Workplace, cores: float, post: Post) -> None:
+    def __init__(self, worker: int, workplace: Workplace, cores: float, devices: Devices, post: Post) -> None:
         self._worker = worker
         self._post = post
         self._others: tuple[int, ...] = ()
-        self._process = workplace.process_of(worker, cores)
+        self._process = workplace.process_of(worker, cores, devices)
         self._welcomed = False
         self._leaves_at_s: float | None = None
 

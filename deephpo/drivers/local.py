@@ -10,6 +10,7 @@ from multiprocessing.connection import wait
 
 from deephpo.drivers.keeper import Keeper, assignments
 from deephpo.engine.events import Event, Start, Stop
+from deephpo.hardware.devices import share_out, visible_devices
 from deephpo.worker.messages import Meeting
 from deephpo.worker.workplace import Workplace
 
@@ -26,8 +27,11 @@ class LocalDriver:
         self._workplace = workplace
         self._began = time.monotonic()
         cores = cores_here() / workers
+        # On a machine of one's own several trials may share what is there.
+        owned = share_out([visible_devices()] * workers, share=True)
         self._keepers = {
-            worker: Keeper(worker, workplace, cores, self._post) for worker in range(1, workers + 1)
+            worker: Keeper(worker, workplace, cores, devices, self._post)
+            for worker, devices in enumerate(owned, start=1)
         }
 
     def now(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from typing import Any
 from deephpo.trial import Report
 from deephpo.worker.messages import Assignment, Meeting
 from deephpo.worker.rendezvous import Rendezvous
+
+DEVICE_VARIABLE = "DEEPHPO_DEVICE"
+"""The environment variable from which a child knows :attr:`Context.device`."""
 
 
 class Context:
@@ -40,6 +44,11 @@ class Context:
         """The last step of the problem's fidelity; None if it has none."""
         self.attempt = assignment.attempt
         """How often this trial was started before; above 0 there may be a checkpoint in ``directory``."""
+        self.device = os.environ.get(DEVICE_VARIABLE, "cpu")
+        """The first accelerator that the trial owns, as Keras calls it: ``gpu:0``, ``xpu:0``, or ``cpu``.
+
+        The trial sees no others; PyTorch's name is ``ctx.device.replace("gpu", "cuda")``.
+        """
         self._directory = Path(assignment.directory)
         self._send = send
         self._rendezvous = Rendezvous(assignment, send, receive)

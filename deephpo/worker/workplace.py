@@ -6,7 +6,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deephpo.hardware.devices import Devices, environment_of
 from deephpo.trial import Trial
+from deephpo.worker.context import DEVICE_VARIABLE
 from deephpo.worker.limits import Limits
 from deephpo.worker.messages import Assignment
 from deephpo.worker.place import ALONE, Place
@@ -37,6 +39,8 @@ class Workplace:
     """What one trial may take."""
     notice_s: float = 0.0
     """How long before the end of the search a trial is to stop by itself."""
+    share_gpus: bool = False
+    """Whether several workers of a node may have the same accelerator."""
 
     def assignment(
         self, trial: Trial, attempt: int = 0, left_s: float | None = None, place: Place = ALONE
@@ -53,10 +57,11 @@ class Workplace:
             place=place,
         )
 
-    def process_of(self, worker: int, cores: float) -> TrialProcess:
-        """Start the process in which a worker's trials run, on so many cores."""
+    def process_of(self, worker: int, cores: float, devices: Devices) -> TrialProcess:
+        """Start the process in which a worker's trials run, on so many cores and on these accelerators."""
         output = None if self.outputs is None else Path(self.outputs) / f"worker-{worker:05d}.txt"
-        return TrialProcess(self.target, output, thread_limits(cores), self.limits, self.declaration)
+        environment = thread_limits(cores) | environment_of(devices) | {DEVICE_VARIABLE: devices.in_trial}
+        return TrialProcess(self.target, output, environment, self.limits, self.declaration)
 
 
 def thread_limits(cores: float) -> dict[str, str]:

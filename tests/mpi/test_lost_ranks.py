@@ -49,7 +49,7 @@ problem = Problem([Float("x", 0.0, 1.0)], run)
 FAREWELL = """
 import os, signal, sys, time
 import psutil
-from deephpo.drivers import mpi as driver
+from deephpo.drivers import mpi as driver, world as place
 
 def wait_for_the_others():
     others = [rank for rank in psutil.Process(os.getppid()).children() if rank.pid != os.getpid()]
@@ -58,11 +58,11 @@ def wait_for_the_others():
 def die_soon():
     signal.setitimer(signal.ITIMER_REAL, 0.005)  # its action ends the process, whoever holds the GIL
 
-driver.FAREWELL_S = 2.0
-world = driver.join_world()
-if world.rank == driver.MASTER:
+driver.FAREWELL_S = place.FAREWELL_S = 2.0
+world = place.join_world()
+if world.rank == place.MASTER:
     sys.exit(world.leave({exit_code}, everybody_left=driver.dismiss(world)))
-while not any(tag is driver.Tag.SHUT_DOWN for _, tag, _ in world.receive()):
+while not any(tag is place.Tag.SHUT_DOWN for _, tag, _ in world.receive()):
     time.sleep(0.01)
 driver.say_goodbye(world)
 if world.rank == 1:

@@ -11,8 +11,9 @@ LETTERS = 1000
 PROGRAM = """
 import json, os, sys, time
 from pathlib import Path
-from deephpo.drivers import mpi as driver
-from deephpo.drivers.mpi import MASTER, Tag, World, dismiss, join_world, say_goodbye
+from deephpo.drivers import world as driver
+from deephpo.drivers.mpi import dismiss, say_goodbye
+from deephpo.drivers.world import MASTER, Tag, World, join_world
 
 LETTERS, witness = {letters}, Path({witness!r})
 # Too long to be handed over before the receiver asks for it, as a large declaration is.

@@ -2,6 +2,7 @@ from multiprocessing.connection import wait
 
 import pytest
 
+from deephpo.hardware.devices import Devices
 from deephpo.trial import Trial
 from deephpo.worker.messages import Assignment, Gone
 from deephpo.worker.workplace import Workplace, thread_limits
@@ -26,7 +27,9 @@ def test_a_trial_that_goes_out_again_learns_so_and_when_the_search_ends():
 def test_each_worker_has_an_output_file_of_its_own_or_none(kept, problem_file, tmp_path):
     target = problem_file("print('loading', flush=True)\nraise ValueError\n")
     output = tmp_path / "output"
-    process = Workplace(target, str(tmp_path / "trials"), str(output) if kept else None).process_of(7, 1.0)
+    process = Workplace(target, str(tmp_path / "trials"), str(output) if kept else None).process_of(
+        7, 1.0, Devices()
+    )
     try:
         while not any(isinstance(message, Gone) for message in process.poll()):
             wait(process.sources, 0.1)
