@@ -5,8 +5,8 @@ last 30 % of the 50,000 training images, the highest of all epochs.  What differ
 
 - it took the accuracy on the test images, which are left to the user here;
 - the epochs, 5 to 500 there, are no parameter but the steps that a trial reports against;
-- the learning rate, uniform from 1e-4 to 10 there, has a logarithmic scale, and so have the batch size and the
-  number of units;
+- the learning rate, uniform from 1e-4 to 10 there, has a logarithmic scale, and so have the batch size and
+  the number of units;
 - dropout ends at 0.9: above, next to nothing is left to train.
 
 ``python cifar10_cnn.py`` downloads the images, 170 MB.  ``cifar10_cnn.py:stand_in`` is the same search over
@@ -32,7 +32,7 @@ EPOCHS = 50
 
 @cache
 def cifar10():
-    """Return images of shape (n, 32, 32, 3) and classes: x, y to train and x, y to validate."""
+    """Return images of shape (n, 32, 32, 3), 0 to 255, and classes: x, y to train and x, y to validate."""
 
     def load():
         (x, y), _ = keras.datasets.cifar10.load_data()
@@ -40,7 +40,7 @@ def cifar10():
 
     url = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
     data = downloaded("cifar10", load, url, "cifar-10-batches-py-target_archive")
-    x, y = data["x"].astype("float32") / 255.0, data["y"]
+    x, y = data["x"], data["y"]
     return x[:35_000], y[:35_000], x[35_000:], y[35_000:]
 
 
@@ -48,9 +48,9 @@ def cifar10():
 def shapes():
     """Return the same in small: squares and rings of five colours each, somewhere in noise."""
     rng = np.random.default_rng(0)
-    colours = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1]], "float32")
+    colours = 255 * np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1]], "uint8")
     y = rng.integers(10, size=200)
-    x = rng.uniform(0.0, 0.5, (len(y), 32, 32, 3)).astype("float32")
+    x = rng.integers(128, size=(len(y), 32, 32, 3), dtype="uint8")
     for image, label in zip(x, y, strict=True):
         top, left = rng.integers(0, 20, size=2)
         patch = image[top : top + 12, left : left + 12]
@@ -63,7 +63,7 @@ def shapes():
 
 def network(config, shape):
     """Return the compiled network that a configuration describes, for images of this shape."""
-    activation, layers = config["activation"], [keras.Input(shape)]
+    activation, layers = config["activation"], [keras.Input(shape), keras.layers.Rescaling(1 / 255)]
     for block in ("f1", "f2"):
         filters, size = config[f"{block}_units"], config[f"{block}_size"]
         layers += [

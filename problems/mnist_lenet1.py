@@ -27,7 +27,7 @@ BATCH_SIZE = 64
 
 @cache
 def mnist():
-    """Return images of shape (n, 28, 28, 1) and digits: x, y to train and x, y to validate."""
+    """Return images of shape (n, 28, 28, 1), 0 to 255, and digits: x, y to train and x, y to validate."""
 
     def load():
         (x, y), _ = keras.datasets.mnist.load_data()
@@ -35,7 +35,7 @@ def mnist():
 
     url = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
     data = downloaded("mnist", load, url, "mnist.npz")
-    x, y = data["x"][..., None].astype("float32") / 255.0, data["y"]
+    x, y = data["x"][..., None], data["y"]
     return x[:55_000], y[:55_000], x[55_000:], y[55_000:]
 
 
@@ -45,7 +45,7 @@ def digits():
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
-    x = x.reshape(-1, 8, 8, 1).astype("float32") / 16.0
+    x = (255 / 16 * x).reshape(-1, 8, 8, 1).astype("uint8")
     return x[:300], y[:300], x[300:400], y[300:400]
 
 
@@ -55,6 +55,7 @@ def network(config, shape):
     model = keras.Sequential(
         [
             keras.Input(shape),
+            keras.layers.Rescaling(1 / 255),
             keras.layers.Conv2D(config["c1_depth"], window, padding="same", activation="relu"),
             keras.layers.MaxPooling2D(config["p1_size"], padding="same"),
             keras.layers.Conv2D(config["c2_depth"], window, padding="same", activation="relu"),

@@ -11,8 +11,8 @@ original:
 - the learning rate, uniform from 1e-4 to 10 there, has a logarithmic scale, and so has the batch size;
 - dropout ends at 0.9: above, next to nothing is left to train.
 
-``python rnn2.py`` downloads the stories, 12 MB.  ``rnn2.py:stand_in`` is the same search over the same network
-on 600 questions of the same kind, generated here.
+``python rnn2.py`` downloads the stories, 12 MB.  ``rnn2.py:stand_in`` is the same search over the same
+network on 600 questions of the same kind, generated here.
 """
 
 import os
