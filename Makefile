@@ -11,12 +11,13 @@ export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
-.PHONY: help demo test test-faults lint types clean
+.PHONY: help demo test test-faults horovod lint types clean
 
 help:
 	@echo 'make demo    install, then search for a minute with 1 master and 3 workers under mpirun'
 	@echo 'make test    install what the tests need (TensorFlow too), then run them all'
 	@echo 'make test-faults   kill everything that can be killed; FAULTS=long takes its time'
+	@echo 'make horovod build Horovod against TensorFlow, once for this machine, and install it'
 	@echo 'make lint    ruff: style and format'
 	@echo 'make types   mypy --strict'
 	@echo 'make clean   remove .venv and what was built'
@@ -42,13 +43,21 @@ demo: $(VENV)/demo.done
 	@echo '$(DEMO)'
 	@$(DEMO)
 
+# Without Horovod its own tests are skipped, and say so.
 test: $(VENV)/test.done
+	@$(MAKE) --no-print-directory horovod || true
 	$(BIN)/python -m pytest $(TESTS)
 
 # FAULTS=long repeats everything as often as docs/reliability.md says.
 test-faults: $(VENV)/test.done
 	$(BIN)/python -m pytest $(if $(filter long,$(FAULTS)),-m "") \
 	    tests/faults tests/storage/test_journal.py tests/engine/test_replay.py
+
+# A wheel that was built before, in any clone, is taken from the cache.
+horovod: $(VENV)/horovod.done
+$(VENV)/horovod.done: $(VENV)/test.done jobs/build_horovod.sh
+	@jobs/build_horovod.sh $(BIN)/python
+	@touch $@
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .

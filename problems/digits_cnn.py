@@ -1,9 +1,11 @@
-"""Handwritten digits with a small convolutional network in Keras 3 on TensorFlow.
+"""Handwritten digits with a small convolutional network in Keras 3 on TensorFlow, on one rank or several.
 
-The same 1,797 images of 8 x 8 pixels as digits_mlp, which come with scikit-learn, and the same split.
+The same 1,797 images of 8 x 8 pixels as digits_mlp, which come with scikit-learn, and the same split.  With
+``--ranks-per-trial 2`` two ranks train one network together, which needs Horovod; each takes half of a batch.
 """
 
 import os
+from contextlib import nullcontext
 from functools import cache
 
 from deephpo import Categorical, Fidelity, Float, Integer, Problem, Space
@@ -12,6 +14,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+
+from deephpo.keras import Checkpoint, Report, Shard, Together, distribute
 
 EPOCHS = 10
 
@@ -30,8 +34,13 @@ def data():
     return x_train, y_train, x_valid, y_valid
 
 
+def error(y_true, y_pred):
+    """Return the share of wrong answers; on the validation images Keras calls it val_error."""
+    return 1.0 - keras.metrics.sparse_categorical_accuracy(y_true, y_pred)
+
+
 def network(config):
-    """Return the compiled network that a configuration describes."""
+    """Return the untrained network that a configuration describes."""
     layers = [keras.Input((8, 8, 1))]
     for block in range(config["blocks"]):
         filters = config["filters"] * 2**block
@@ -44,34 +53,33 @@ def network(config):
         keras.layers.Dense(config["units"], activation="relu"),
         keras.layers.Dense(10, activation="softmax"),
     ]
-    model = keras.Sequential(layers)
-    optimizer = keras.optimizers.get(config["optimizer"])
-    optimizer.learning_rate = config["learning_rate"]
-    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
+    return keras.Sequential(layers)
 
 
 def run(config, ctx):
     """Train for all epochs, report the validation error after each, return the lowest."""
-    keras.utils.set_random_seed(ctx.seed)
+    keras.utils.set_random_seed(ctx.seed + ctx.rank)
     keras.backend.clear_session()
     x_train, y_train, x_valid, y_valid = data()
-    errors = []
-
-    def report(epoch, logs):
-        errors.append(1.0 - logs["val_accuracy"])
-        ctx.report(epoch + 1, val_error=errors[-1], val_loss=logs["val_loss"], train_loss=logs["loss"])
-
-    network(config).fit(
-        x_train,
-        y_train,
-        validation_data=(x_valid, y_valid),
-        epochs=ctx.budget,
-        batch_size=config["batch_size"],
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)],
-        verbose=0,
-    )
-    return {"val_error": min(errors)}
+    optimizer = keras.optimizers.get(config["optimizer"])
+    optimizer.learning_rate = config["learning_rate"]
+    checkpoint = Checkpoint(ctx)
+    with ctx.horovod() if ctx.size > 1 else nullcontext() as hvd:
+        model = network(config)
+        model.compile(
+            distribute(optimizer, hvd),
+            loss="sparse_categorical_crossentropy",
+            metrics=[error],
+            jit_compile=False,
+        )
+        model.fit(
+            Shard(x_train, y_train, config["batch_size"] // ctx.size, ctx),
+            validation_data=(x_valid, y_valid),
+            epochs=ctx.budget,
+            callbacks=[Together(ctx, hvd), checkpoint, Report(ctx)],
+            verbose=0,
+        )
+    return {"val_error": min(checkpoint.history["val_error"])}
 
 
 problem = Problem(
@@ -92,4 +100,5 @@ problem = Problem(
     objective="val_error",
     direction="minimize",
     fidelity=Fidelity("epoch", EPOCHS),
+    resumable=True,
 )

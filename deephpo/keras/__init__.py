@@ -10,6 +10,9 @@ Importing this imports Keras, and with it the backend that ``KERAS_BACKEND`` nam
 """
 
 from deephpo.keras.checkpoint import Checkpoint
+from deephpo.keras.distribute import Together, distribute
 from deephpo.keras.report import Report
+from deephpo.keras.scaling import LinearScaling
+from deephpo.keras.shard import Shard
 
-__all__ = ["Checkpoint", "Report"]
+__all__ = ["Checkpoint", "LinearScaling", "Report", "Shard", "Together", "distribute"]

@@ -23,8 +23,8 @@ class Report(Callback):  # type: ignore[misc]  # mypy does not follow keras
         self._ctx = ctx
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report from the first rank only: the metrics of a data-parallel trial are averaged before."""
-        if logs and self._ctx.rank == 0:
+        """Report, and look at the time; of a data-parallel trial ``Together`` averages and ends all at once."""
+        if logs:
             self._ctx.report(epoch + 1, **logs)
-        if self._ctx.should_stop():
+        if self._ctx.size == 1 and self._ctx.should_stop():
             self.model.stop_training = True
