@@ -30,6 +30,7 @@ from keras import layers
 
 from deephpo.keras import Checkpoint, Report
 from deephpo.keras.data import downloaded
+from deephpo.keras.tensorboard import requested
 
 EPOCHS = 100
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
@@ -184,7 +185,7 @@ def train(config, ctx, parts, eager=False):
         validation_data=validation,
         epochs=ctx.budget,
         batch_size=config["batch_size"],
-        callbacks=[keras.callbacks.TerminateOnNaN(), checkpoint, Report(ctx)],
+        callbacks=[keras.callbacks.TerminateOnNaN(), checkpoint, Report(ctx), *requested(ctx)],
         verbose=0,
     )
     fine, coarse = (checkpoint.history[f"val_{head}_accuracy"] for head in ("fine", "coarse"))

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from deephpo.keras import Checkpoint, Report
+from deephpo.keras.tensorboard import requested
 
 EPOCHS = 100
 DIRECTORY = Path(__file__).resolve().parent / "data" / "kin8nm"
@@ -108,7 +109,13 @@ def train(config, ctx, parts):
         validation_batch_size=len(validation[0]),
         epochs=ctx.budget,
         batch_size=config["batch_size"],
-        callbacks=[TestError(*test), keras.callbacks.TerminateOnNaN(), checkpoint, Report(ctx)],
+        callbacks=[
+            TestError(*test),
+            keras.callbacks.TerminateOnNaN(),
+            checkpoint,
+            Report(ctx),
+            *requested(ctx),
+        ],
         verbose=0,
     )
     errors = zip(checkpoint.history["val_rmse"], checkpoint.history["test_rmse"], strict=True)

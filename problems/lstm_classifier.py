@@ -25,6 +25,7 @@ import numpy as np
 from keras import layers
 
 from deephpo.keras import Checkpoint, Report
+from deephpo.keras.tensorboard import requested
 
 EPOCHS = 20
 PACKAGES = ["asyncio", "email", "http", "importlib", "multiprocessing", "unittest", "urllib", "xml"]
@@ -99,7 +100,7 @@ def train(config, ctx, parts, eager=False):
         validation_data=validation,
         epochs=ctx.budget,
         batch_size=config["batch_size"],
-        callbacks=[keras.callbacks.TerminateOnNaN(), checkpoint, Report(ctx)],
+        callbacks=[keras.callbacks.TerminateOnNaN(), checkpoint, Report(ctx), *requested(ctx)],
         verbose=0,
     )
     return {"val_accuracy": max(checkpoint.history["val_accuracy"])}
