@@ -55,9 +55,9 @@ class Checkpoint(Callback):  # type: ignore[misc]  # mypy does not follow keras
         before = [keras.ops.convert_to_numpy(variable) for variable in variables]
         try:
             beside = json.loads((whole[-1] / _BESIDE).read_text())
-            self._keras_backup(whole[-1]).on_train_begin()
             for state, value in zip(self._generators(), beside["generators"], strict=True):
                 state.assign(value)
+            self._keras_backup(whole[-1]).on_train_begin()  # the epoch to begin with is the last it sets
         except _DAMAGED as error:
             for variable, value in zip(variables, before, strict=True):
                 variable.assign(value)

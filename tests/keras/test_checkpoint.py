@@ -112,9 +112,11 @@ def test_a_damaged_checkpoint_is_said_and_the_training_begins_anew(tmp_path, dam
     assert checkpoint.history == never.history
 
 
-def test_a_checkpoint_of_another_network_is_not_taken_by_halves(tmp_path):
+@pytest.mark.parametrize("between", [[], [keras.layers.Dropout(0.5)]])
+def test_a_checkpoint_of_another_network_is_not_taken_by_halves(tmp_path, between):
     never, _ = train(tmp_path / "never")
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(3)])
+    first, last = keras.layers.Dense(8), keras.layers.Dense(3)
+    model = keras.Sequential([keras.Input((4,)), first, *between, last])
     model.compile("sgd", "mse")
     x = np.ones((16, 4), "float32")
     model.fit(x, np.ones((16, 3)), callbacks=[Checkpoint(context(tmp_path / "cut"))], verbose=0)

@@ -52,8 +52,10 @@ def test_the_training_ends_after_the_epoch_in_which_the_search_must_end(tmp_path
     assert [report.step for report in reports] == [1]
 
 
-def test_of_a_data_parallel_trial_the_first_rank_reports_and_all_stop():
-    reports, asked = [], []
-    ctx = SimpleNamespace(rank=1, report=reports.append, should_stop=lambda: asked.append(1) or True)
-    assert len(train(ctx)["loss"]) == 1
-    assert reports == []
+def test_what_several_processes_train_is_not_ended_by_the_clock_of_one():
+    reported = []
+    ctx = SimpleNamespace(
+        size=2, report=lambda step, **metrics: reported.append(step), should_stop=lambda: True
+    )
+    train(ctx)
+    assert reported == [1, 2, 3, 4]
