@@ -76,6 +76,7 @@ def run(config, ctx):
             Shard(x_train, y_train, config["batch_size"] // ctx.size, ctx),
             validation_data=(x_valid, y_valid),
             epochs=ctx.budget,
+            shuffle=False,  # the shard's rows are in another order in each epoch
             callbacks=[Together(ctx, hvd), checkpoint, Report(ctx)],
             verbose=0,
         )

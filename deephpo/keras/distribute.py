@@ -2,9 +2,10 @@
 
     with ctx.horovod() if ctx.size > 1 else nullcontext() as hvd:
         model.compile(distribute(Adam(rate), hvd), loss=..., jit_compile=False)
-        model.fit(Shard(x, y, batch_size, ctx), callbacks=[Together(ctx, hvd), ...], ...)
+        model.fit(Shard(x, y, batch_size, ctx), shuffle=False, callbacks=[Together(ctx, hvd), ...], ...)
 
-Where there is but one process ``hvd`` is None, and nothing needs Horovod.  Horovod's own Keras wrappers know Keras 2 only; of Horovod just its operations are used.
+Where there is but one process ``hvd`` is None, and nothing needs Horovod.  Horovod's own Keras wrappers know
+Keras 2 only; of Horovod just its operations are used.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def distribute(optimizer: Any, hvd: ModuleType | None) -> Any:
     def apply(self: Any, grads: Sequence[Any], trainable_variables: Any = None) -> Any:
         return kind.apply(self, _averages(grads, hvd, "gradients"), trainable_variables)
 
-    distributed = type(kind.__name__, (kind,), {"apply": apply, "__doc__": kind.__doc__})
+    distributed: Any = type(kind.__name__, (kind,), {"apply": apply, "__doc__": kind.__doc__})
     return distributed.from_config(optimizer.get_config())
 
 
@@ -67,9 +68,10 @@ class Together(Callback):  # type: ignore[misc]  # mypy does not follow keras
             return
         logs = {} if logs is None else logs
         names = sorted(logs)
-        ends = float(self._ctx.rank == 0 and self._ctx.should_stop())
-        values = [keras.ops.convert_to_tensor(float(value)) for value in (*map(logs.get, names), ends)]
-        *means, share = [float(mean) for mean in _averages(values, self._hvd, "metrics")]
+        ends = self._ctx.rank == 0 and self._ctx.should_stop()
+        values = [float(value) for value in (*[logs[name] for name in names], ends)]
+        tensors = [keras.ops.convert_to_tensor(value) for value in values]
+        *means, share = [float(mean) for mean in _averages(tensors, self._hvd, "metrics")]
         logs.update(zip(names, means, strict=True))
         if share > 0:
             self.model.stop_training = True

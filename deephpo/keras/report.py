@@ -23,7 +23,7 @@ class Report(Callback):  # type: ignore[misc]  # mypy does not follow keras
         self._ctx = ctx
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report, and look at the time; of a data-parallel trial ``Together`` averages and ends all at once."""
+        """Report, and look at the time; what several processes train ``Together`` averages and ends."""
         if logs:
             self._ctx.report(epoch + 1, **logs)
         if self._ctx.size == 1 and self._ctx.should_stop():

@@ -1,4 +1,4 @@
-"""Each process's share of the data: equally many batches for all, which together are one process's batches."""
+"""Each process's share of the data: equally many batches for all, and together those of one process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class Shard(keras.utils.PyDataset):  # type: ignore[misc]  # mypy does not follo
     The global batch has ``batch_size`` rows for each process, which takes its own part of it; so K processes
     do what one does with batches K times as large.  All have equally many batches, as collective operations
     demand: the rows that do not fill a global batch, others in each epoch, are left out of it.
+
+    To be given to ``fit`` with ``shuffle=False``: Keras would give each process its batches in another order,
+    which does no harm, but is not what a single process does.
 
     x, y: arrays of n rows.  batch_size: rows a process takes at once; fewer, if there are not enough for all.
     shuffle: whether each epoch has an order of its own, which ``ctx.seed`` decides for all processes alike.

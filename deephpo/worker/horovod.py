@@ -8,6 +8,8 @@ built with MPI or NCCL too will do as long as Gloo is among what it was built wi
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,6 +22,14 @@ from deephpo.worker.place import Place
 from deephpo.worker.rendezvous import Rendezvous
 
 
+_CAUSE_FIRST_S = 2.0
+"""So long a process whose collective operation failed keeps that to itself: as a rule another one died or
+raised, and why it did is to be heard first.  Less than the time in which it must end by then."""
+_PATIENCE_S = 24 * 3600
+"""How long the processes wait for each other; Horovod's own half minute is less than some need to load their
+data, and its end is an abort.  For one that died nobody waits: its trial is over, and so are their parts."""
+
+
 class HorovodError(UserError):
     """Horovod cannot be had."""
 
@@ -28,23 +38,48 @@ class HorovodError(UserError):
 def horovod_over(rendezvous: Rendezvous) -> Iterator[ModuleType]:
     """Yield ``horovod.tensorflow``, initialised over the processes of the trial; shut down at the end.
 
-    Raises HorovodError where Horovod is not installed.
+    Raises HorovodError where Horovod is not installed, or is in use by this trial already.
     """
     hvd = _load()
+    if hvd.is_initialized():
+        raise HorovodError("ctx.horovod() is in use already: leave its `with` before the next one.")
     place = rendezvous.place
     where = rendezvous.agree(lambda: _listen(place))
-    before = dict(os.environ)
-    os.environ.update(_variables(place, where))
-    try:
+    with _environment(_variables(place, where)):
         hvd.init()
-    finally:
-        # Read once; what the trial starts is not to take itself for a part of the gang.
-        os.environ.clear()
-        os.environ.update(before)
     try:
         yield hvd
+    except _failures_of_operations():
+        if place.size > 1:
+            hvd.shutdown()
+            time.sleep(_CAUSE_FIRST_S)
+        raise
     finally:
         hvd.shutdown()
+
+
+def _failures_of_operations() -> tuple[type[Exception], ...]:
+    """Return what a collective operation raises that cannot be carried out, for whatever reason."""
+    import tensorflow as tf
+    from horovod.common.exceptions import HorovodInternalError
+
+    return tf.errors.UnknownError, HorovodInternalError
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables for a moment: what the trial starts is not to take itself for a part of the gang."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        # These alone: other threads may be reading the others.
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _load() -> ModuleType:
@@ -79,8 +114,13 @@ def _server() -> tuple[Any, int]:
     """Start the server, once for this process: its end would take half a second each time."""
     from horovod.runner.http.http_server import RendezvousServer
 
-    server = RendezvousServer()
-    return server, server.start()
+    state = random.getstate()
+    try:
+        server = RendezvousServer()
+        return server, server.start()
+    finally:
+        # It draws its port from the generator that the trial may just have seeded.
+        random.setstate(state)
 
 
 def _interface(place: Place) -> Interface:
@@ -90,12 +130,13 @@ def _interface(place: Place) -> Interface:
 
 
 def _variables(place: Place, where: str) -> dict[str, str]:
-    """Return what Horovod's own launcher would set; an interface that the user set stays."""
+    """Return what Horovod's own launcher would set; what the user set stays where they may."""
     address, port = where.rsplit(":", 1)
     return {
         "HOROVOD_CONTROLLER": "gloo",
         "HOROVOD_CPU_OPERATIONS": "gloo",
         "HOROVOD_GLOO_IFACE": os.environ.get("HOROVOD_GLOO_IFACE") or _interface(place).name,
+        "HOROVOD_GLOO_TIMEOUT_SECONDS": os.environ.get("HOROVOD_GLOO_TIMEOUT_SECONDS") or str(_PATIENCE_S),
         "HOROVOD_GLOO_RENDEZVOUS_ADDR": address,
         "HOROVOD_GLOO_RENDEZVOUS_PORT": port,
         "HOROVOD_HOSTNAME": place.host,

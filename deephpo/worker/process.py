@@ -62,8 +62,9 @@ class TrialProcess:
         self._declaration = declaration
         self._output = OutputLog(output)
         self._assignment: Assignment | None = None
-        self._early: Meeting | None = None
-        """A meeting of a trial that has not come yet: the two come from different ranks."""
+        self._meetings: list[Meeting] = []
+        """Those of the running trial, for another child should this one not get to them, and those of a trial
+        that has not come yet: the two come from different ranks."""
         self._over_at_s: float | None = None
         """When a trial that is over for the others is to have ended here too."""
         self._begun_s: float | None = None
@@ -95,16 +96,15 @@ class TrialProcess:
         self._output.drain(self._printed)  # what is there is the trial's before
         self._output.forget()
         self._say(assignment)
-        if self._early is not None and _is_of(self._early, assignment):
-            self._say(self._early)
-        self._early = None
+        self._meetings = [meeting for meeting in self._meetings if _is_of(meeting, assignment)]
+        for meeting in self._meetings:
+            self._say(meeting)
 
     def pass_on(self, meeting: Meeting) -> None:
         """Tell the child where its gang meets, now or when its trial comes."""
+        self._meetings.append(meeting)
         if self._assignment is not None and _is_of(meeting, self._assignment):
             self._say(meeting)
-        else:
-            self._early = meeting
 
     def stop(self, trial_id: int) -> None:
         """Let a trial that is over for its other ranks end here, by itself or after a moment."""
@@ -133,7 +133,8 @@ class TrialProcess:
     def terminate(self) -> None:
         """Ask the running trial to save what it can; :meth:`kill` is to follow, and no other child."""
         self._leaving = True
-        if self._process is not None and self._assignment is not None:
+        # One that is over for its other ranks is about to end by itself.
+        if self._process is not None and self._assignment is not None and self._over_at_s is None:
             self._signal_group(signal.SIGTERM)
 
     @property
