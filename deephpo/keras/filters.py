@@ -32,9 +32,9 @@ from deephpo.storage.run_directory import replacing
 
 MOST_FILTERS = 64
 """Of a layer that has more, the first ones are looked at."""
-STEPS = 60
+STEPS = 40
 _STEP = 0.02
-"""Of the ascent, as a share of the pixels' range; Adam changes every pixel by about so much."""
+"""By so much a step of the ascent changes pixels, root mean square, as a share of their range."""
 
 
 def convolutions(model: Any) -> list[Any]:
@@ -53,9 +53,9 @@ def maximal_images(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return for each filter of a layer the image that excites it most, and how much it does.
 
-    The images, (filters, height, width, channels), begin as grey noise and are changed by Adam so that the
-    mean activation of the filter grows, dropout and the like being off; the mean activations are (filters,).
-    Most exciting come first.  Works on every backend: the images are the weights of a model, and are fitted.
+    The images, (filters, height, width, channels), begin as grey noise and follow the gradient of the mean
+    activation of the filter, dropout and the like being off; the mean activations are (filters,).  The most
+    exciting come first.  It works on every backend: the images are the weights of a model that is fitted.
     """
     rng = np.random.default_rng(seed)
     count = min(MOST_FILTERS, layer.output.shape[-1])
@@ -63,7 +63,7 @@ def maximal_images(
     grey = (low + high) / 2 + 0.1 * (high - low) * rng.standard_normal(shape)
     ascent = _Ascent(keras.Model(model.inputs, layer.output), grey.astype("float32"), low, high)
     ascent.compile(
-        keras.optimizers.Adam(_STEP * (high - low)), loss=lambda _, activations: -ops.sum(activations)
+        _Steps(_STEP * (high - low), name="steps"), loss=lambda _, activations: -ops.sum(activations)
     )
     which = np.arange(count)[:, None]
     ascent.fit(which, which, batch_size=count, epochs=steps, shuffle=False, verbose=0)
@@ -92,6 +92,15 @@ class _Ascent(keras.Model):  # type: ignore[misc]  # mypy does not follow keras
         return ops.take_along_axis(means, ops.cast(which, "int32"), axis=-1)
 
 
+class _Steps(keras.optimizers.SGD):  # type: ignore[misc]
+    """Changes every image by the same, however steep its ascent is."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        each = tuple(range(1, gradient.ndim))
+        size = ops.sqrt(ops.mean(ops.square(gradient), axis=each, keepdims=True))
+        super().update_step(gradient / (size + 1e-12), variable, learning_rate)
+
+
 def tile(images: NDArray[np.float32], path: Path, title: str) -> None:
     """Write images, (n, height, width, channels), as one PNG, each stretched over its own range of values.
 
@@ -114,6 +123,8 @@ def tile(images: NDArray[np.float32], path: Path, title: str) -> None:
         shown = image if image.shape[-1] == 3 else image.mean(axis=-1)
         span = float(np.ptp(shown)) or 1.0
         axes.imshow((shown - shown.min()) / span, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+        axes.set_axis_on()
+        axes.set(xticks=[], yticks=[])
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         canvas.savefig(temporary, dpi=130, format="png")
