@@ -97,6 +97,18 @@ class Context:
         with horovod_over(self._rendezvous) as hvd:
             yield hvd
 
+    @contextmanager
+    def torch(self) -> Iterator[ModuleType]:
+        """Yield ``torch.distributed`` with a process group over this trial's processes, which may be one.
+
+        For ``DistributedDataParallel`` and the like, without anything to build.  To be called by all of them.
+        Raises TorchError where PyTorch is not installed.
+        """
+        from deephpo.worker.torch_distributed import torch_over
+
+        with torch_over(self._rendezvous, self.device) as dist:
+            yield dist
+
 
 def numbers_of(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Return metrics as plain floats; raises TypeError, naming the metric, if one is no number."""

@@ -17,12 +17,11 @@ from types import ModuleType
 from typing import Any
 
 from deephpo.errors import UserError
-from deephpo.worker.network import LOOPBACK, Interface, interface_towards
+from deephpo.worker.network import interface_towards_others
 from deephpo.worker.place import Place
 from deephpo.worker.rendezvous import Rendezvous
 
-
-_CAUSE_FIRST_S = 2.0
+_CAUSE_FIRST_S = 1.5
 """So long a process whose collective operation failed keeps that to itself: as a rule another one died or
 raised, and why it did is to be heard first.  Less than the time in which it must end by then."""
 _PATIENCE_S = 24 * 3600
@@ -106,7 +105,7 @@ def _listen(place: Place) -> str:
             for p in places
         ]
     )
-    return f"{_interface(place).address}:{port}"
+    return f"{interface_towards_others(place).address}:{port}"
 
 
 @cache
@@ -123,19 +122,13 @@ def _server() -> tuple[Any, int]:
         random.setstate(state)
 
 
-def _interface(place: Place) -> Interface:
-    """Return the interface towards the first of the other hosts; all ranks of a host take the same."""
-    others = [host for host in place.hosts if host != place.host]
-    return interface_towards(others[0]) if others else LOOPBACK
-
-
 def _variables(place: Place, where: str) -> dict[str, str]:
     """Return what Horovod's own launcher would set; what the user set stays where they may."""
     address, port = where.rsplit(":", 1)
     return {
         "HOROVOD_CONTROLLER": "gloo",
         "HOROVOD_CPU_OPERATIONS": "gloo",
-        "HOROVOD_GLOO_IFACE": os.environ.get("HOROVOD_GLOO_IFACE") or _interface(place).name,
+        "HOROVOD_GLOO_IFACE": os.environ.get("HOROVOD_GLOO_IFACE") or interface_towards_others(place).name,
         "HOROVOD_GLOO_TIMEOUT_SECONDS": os.environ.get("HOROVOD_GLOO_TIMEOUT_SECONDS") or str(_PATIENCE_S),
         "HOROVOD_GLOO_RENDEZVOUS_ADDR": address,
         "HOROVOD_GLOO_RENDEZVOUS_PORT": port,

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 
 from deephpo.errors import LaunchError
+from deephpo.worker.place import Place
 
 _SIOCGIFADDR = 0x8915
 _ANY_PORT = 9
@@ -36,6 +37,15 @@ def interface_towards(host: str) -> Interface:
         ) from None
     found = [name for _, name in socket.if_nameindex() if _address_of(name) == address]
     return Interface(found[0], address) if found else Interface(LOOPBACK.name, address)
+
+
+def interface_towards_others(place: Place) -> Interface:
+    """Return the interface towards the first of a trial's other hosts; all its ranks on a host take the same.
+
+    Raises LaunchError if there is none.
+    """
+    others = [host for host in place.hosts if host != place.host]
+    return interface_towards(others[0]) if others else LOOPBACK
 
 
 def _address_of(interface: str) -> str | None:
