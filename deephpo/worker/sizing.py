@@ -82,7 +82,7 @@ class ProblemSizing:
     def _size_of(self, config: Config) -> int:
         self._process.submit(Assignment(self._asked, config, 0, "", wants_ranks=True))
         self._asked += 1
-        while True:
+        while self._process.sources:
             wait(self._process.sources, timeout=0.1)
             for message in self._process.poll():
                 match message:
@@ -92,6 +92,7 @@ class ProblemSizing:
                         raise ProblemError(f"Problem: ranks({dict(config)}) failed: {message.reason}.")
                     case Gone():
                         raise ProblemError(message.reason)
+        raise ProblemError("Problem: ranks cannot be asked any more.")
 
 
 def sizing_of(target: str, declaration: Declaration, ranks: int | None, workers: int) -> Sizing:
