@@ -52,6 +52,14 @@ class Model:
         ({"name": 5}, "Problem: name is what the run is called, a text, not 5."),
         ({"optimum": "0.1"}, "Problem: optimum must be a finite number, not '0.1'."),
         ({"duration": 60}, "Problem: duration must be a function of the configuration, not 60."),
+        *(
+            (
+                {"ranks": ranks},
+                "Problem: ranks must be a whole number from 1 on, or a function of the configuration, "
+                f"not {ranks!r}.",
+            )
+            for ranks in (0, -2, 2.0, 2.5, True, "2", None, [2], np.float64(2), np.bool_(True), math.nan)
+        ),
         ({"start": [{"lr": 0.1}, {"lr": 9}]}, "Problem: start[1]: 9 is not a value of 'lr'"),
         ({"start": [{"learning": 9}]}, "Problem: start[0]: There is no parameter 'learning'"),
         ({"start": [{"momentum": 0.5}]}, "Problem: start[0]: 'momentum' has a value, but its condition"),
@@ -158,14 +166,34 @@ def test_a_name_that_the_user_gave_stays():
             "fidelity": Fidelity("epoch", 50),
             "start": [{"optimizer": "sgd", "momentum": 0.5}],
             "optimum": 1.0,
+            "ranks": np.int64(4),
             "name": "mine",
         },
+        {"ranks": lambda config: 2},
     ],
 )
 def test_a_declaration_survives_json(options):
     declaration = Problem(SPACE, run, **options).declaration
     record = json.loads(json.dumps(declaration.to_dict(), allow_nan=False))
     assert Declaration.from_dict(record) == declaration
+
+
+@pytest.mark.parametrize(
+    ("ranks", "declared", "asked"), [(1, 1, False), (np.int64(4), 4, False), (lambda config: 2, None, True)]
+)
+def test_the_number_of_ranks_is_declared_unless_it_depends_on_the_configuration(ranks, declared, asked):
+    problem = Problem(SPACE, run, ranks=ranks)
+    assert problem.declaration.ranks == declared
+    assert type(problem.declaration.ranks) in (int, type(None))
+    assert problem.ranks is (ranks if asked else None)
+
+
+def test_a_trial_is_trained_by_one_worker_unless_it_is_said_otherwise():
+    assert Problem(SPACE, run).declaration.ranks == 1
+    older = {
+        name: value for name, value in Problem(SPACE, run).declaration.to_dict().items() if name != "ranks"
+    }
+    assert Declaration.from_dict(older).ranks == 1
 
 
 class Goal(StrEnum):

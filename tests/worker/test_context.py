@@ -1,11 +1,14 @@
 import math
+import sys
 
 import numpy as np
 import pytest
 
+from deephpo.errors import UserError
 from deephpo.trial import Report
-from deephpo.worker.context import Context, as_number, numbers_of
+from deephpo.worker.context import DEVICE_VARIABLE, Context, as_number, numbers_of
 from deephpo.worker.messages import Assignment
+from deephpo.worker.place import Place
 
 
 @pytest.fixture
@@ -29,6 +32,47 @@ class Odd:
 def test_a_trial_knows_its_number_seed_budget_and_place(context):
     assert (context.trial_id, context.seed, context.budget) == (4, 99, 50)
     assert (context.rank, context.size) == (0, 1)
+
+
+def member(rank, directory, sent, hosts=("a", "a", "b")):
+    """Return the context of one of three processes that train a trial together."""
+    place = Place(rank, (3, 5, 4), hosts)
+    return Context(Assignment(4, {}, 99, str(directory), place=place), 50, sent.append)
+
+
+@pytest.mark.parametrize(("rank", "local_rank"), [(0, 0), (1, 1), (2, 0)])
+def test_a_process_knows_its_place_among_those_of_its_trial(tmp_path, sent, rank, local_rank):
+    context = member(rank, tmp_path, sent)
+    assert (context.rank, context.size, context.local_rank, context.seed) == (rank, 3, local_rank, 99)
+
+
+def test_of_several_processes_the_first_one_reports(tmp_path, sent):
+    for rank in (2, 1, 0):
+        member(rank, tmp_path, sent).report(1, loss=rank)
+    assert sent == [Report(4, 1, {"loss": 0.0})]
+
+
+@pytest.mark.parametrize(
+    ("step", "metrics"), [(1.5, {"loss": 1}), (-1, {"loss": 1}), (1, {"loss": "low"}), (1, {})]
+)
+def test_what_the_others_report_is_checked_all_the_same(tmp_path, sent, step, metrics):
+    with pytest.raises((TypeError, ValueError)):
+        member(1, tmp_path, sent).report(step, **metrics)
+
+
+@pytest.mark.parametrize("device", ["gpu:0", None])
+def test_a_trial_knows_its_device_from_its_environment(tmp_path, monkeypatch, device):
+    if device is None:
+        monkeypatch.delenv(DEVICE_VARIABLE, raising=False)
+    else:
+        monkeypatch.setenv(DEVICE_VARIABLE, device)
+    assert Context(Assignment(4, {}, 0, str(tmp_path)), None, print).device == (device or "cpu")
+
+
+def test_without_horovod_a_trial_learns_how_to_get_it(context, monkeypatch):
+    monkeypatch.setitem(sys.modules, "horovod.tensorflow", None)
+    with pytest.raises(UserError, match="`make horovod`"), context.horovod():
+        pass
 
 
 def test_a_trial_knows_how_often_it_was_started_before(tmp_path):

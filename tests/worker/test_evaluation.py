@@ -6,8 +6,9 @@ import pytest
 
 from deephpo import Fidelity, Float, Problem, TrialState
 from deephpo.trial import Report
-from deephpo.worker.evaluation import evaluate
-from deephpo.worker.messages import Assignment
+from deephpo.worker.evaluation import checked_ranks, evaluate, ranks_of
+from deephpo.worker.messages import Assignment, PartEnded
+from deephpo.worker.place import ALONE, Place
 
 
 class Unprintable:
@@ -24,10 +25,10 @@ class Unprintable:
 def outcome_of(tmp_path):
     """Return a function that evaluates one trial of a function."""
 
-    def outcome_of(run, sent=None, **options):
+    def outcome_of(run, sent=None, place=ALONE, **options):
         problem = Problem([Float("x", 0.0, 1.0)], run, objective="loss", **options)
         send = [].append if sent is None else sent.append
-        outcome = evaluate(problem, Assignment(3, {"x": 0.25}, 7, str(tmp_path)), send)
+        outcome = evaluate(problem, Assignment(3, {"x": 0.25}, 7, str(tmp_path), place=place), send)
         assert outcome.trial_id == 3
         return outcome
 
@@ -175,3 +176,82 @@ def test_a_wrong_report_fails_the_trial(outcome_of):
         ctx.report(1, loss="low")
 
     assert outcome_of(run).reason == "TypeError: the metric 'loss' must be a number, not 'low' (str)."
+
+
+# Of a trial that several processes train together.
+
+SECOND = Place(1, (1, 2), ("here", "here"))
+FIRST = Place(0, (1, 2), ("here", "here"))
+
+
+@pytest.mark.parametrize("returned", [None, 0.5, math.nan, "low", {}, {"acc": 1}, Unprintable()])
+def test_what_any_but_the_first_process_returns_is_not_judged(outcome_of, returned):
+    assert outcome_of(lambda config: returned, place=SECOND) == PartEnded(3)
+
+
+@pytest.mark.parametrize(("returned", "state"), [(0.5, TrialState.COMPLETED), (None, TrialState.FAILED)])
+def test_what_the_first_one_returns_is(outcome_of, returned, state):
+    assert outcome_of(lambda config: returned, place=FIRST).state is state
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(ValueError("no"), "ValueError: no"), (SystemExit(4), "run() called sys.exit(4)")]
+)
+def test_what_any_of_them_raises_fails_the_trial(outcome_of, error, reason):
+    def run(config):
+        raise error
+
+    assert outcome_of(run, place=SECOND).reason == reason
+
+
+def test_what_a_second_process_reports_is_checked_and_not_sent(outcome_of):
+    sent = []
+    assert outcome_of(lambda config, ctx: ctx.report(1, loss=1.0), sent, SECOND) == PartEnded(3)
+    assert sent == []
+    assert outcome_of(lambda config, ctx: ctx.report(1, loss="low"), sent, SECOND).state is TrialState.FAILED
+
+
+# How many processes a problem wants.
+
+
+@pytest.mark.parametrize("number", [1, 7, np.int64(2), np.uint8(3), 10**6])
+def test_a_whole_number_from_one_on_is_how_many_ranks_there_can_be(number):
+    assert checked_ranks(number) == int(number)
+    assert type(checked_ranks(number)) is int
+
+
+@pytest.mark.parametrize(
+    "number", [0, -1, 2.0, 2.5, True, False, "2", None, [2], np.float64(2), np.bool_(True), math.nan]
+)
+def test_anything_else_is_not(number):
+    with pytest.raises(ValueError, match=r"^ranks\(config\) must return a whole number from 1 on, not "):
+        checked_ranks(number)
+
+
+@pytest.mark.parametrize(("ranks", "said"), [(3, 1.0), (lambda config: round(8 * config["x"]), 2.0)])
+def test_a_problem_is_asked_only_if_it_depends_on_the_configuration(ranks, said):
+    problem = Problem([Float("x", 0.0, 1.0)], lambda config: 0.0, ranks=ranks)
+    assert ranks_of(problem, Assignment(5, {"x": 0.25}, 0, "")).value == said
+
+
+def test_what_is_wrong_with_its_answer_is_said_with_the_traceback():
+    def ranks(config):
+        raise KeyError("layers")
+
+    outcome = ranks_of(Problem([Float("x", 0.0, 1.0)], len, ranks=ranks), Assignment(5, {"x": 0.25}, 0, ""))
+    assert (outcome.state, outcome.reason) == (TrialState.FAILED, "KeyError: 'layers'")
+    assert "in ranks" in outcome.detail
+
+
+def test_a_configuration_that_ranks_changes_is_not_the_one_that_run_gets(outcome_of):
+    def ranks(config):
+        return int(config.pop("x") * 4)
+
+    assert outcome_of(lambda config: config["x"], ranks=ranks).value == 0.25
+
+
+def test_a_trial_whose_ranks_are_wrong_fails_before_it_runs(outcome_of):
+    ran = []
+    outcome = outcome_of(ran.append, ranks=lambda config: 2.5)
+    assert outcome.reason == "ValueError: ranks(config) must return a whole number from 1 on, not 2.5"
+    assert ran == []
