@@ -52,6 +52,11 @@ class Keeper:
         """Whether the child evaluates a trial."""
         return self._process.busy
 
+    @property
+    def expects_news(self) -> bool:
+        """Whether the child trains together with others, and may be waiting for word from them."""
+        return bool(self._others) and self.busy
+
     def submit(self, assignment: Assignment) -> None:
         """Send a trial to the child."""
         self._others = assignment.place.workers[1:]

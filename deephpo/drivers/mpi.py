@@ -183,7 +183,8 @@ class _Worker:
             if time.monotonic() - self._spoke_s > PULSE_S:
                 self._tell([WorkerAlive(self._world.rank)])
             self._patience_s = PATIENCE_S[0] if happened else longer(self._patience_s)
-            wait(self._keeper.sources, BUSY_PATIENCE_S if self._keeper.busy else self._patience_s)
+            left_alone = self._keeper.busy and not self._keeper.expects_news
+            wait(self._keeper.sources, BUSY_PATIENCE_S if left_alone else self._patience_s)
 
     def _hear_master(self) -> bool:
         letters = list(self._world.receive())
