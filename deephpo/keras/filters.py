@@ -61,7 +61,7 @@ def maximal_images(
     count = min(MOST_FILTERS, layer.output.shape[-1])
     shape = (count, *model.input_shape[1:])
     grey = (low + high) / 2 + 0.1 * (high - low) * rng.standard_normal(shape)
-    ascent = _Ascent(keras.Model(model.inputs, layer.output), grey.astype("float32"), low, high)
+    ascent = _Ascent(keras.Model(model.input, layer.output), grey.astype("float32"), low, high)
     ascent.compile(
         _Steps(_STEP * (high - low), name="steps"), loss=lambda _, activations: -ops.sum(activations)
     )
