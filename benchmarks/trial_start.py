@@ -3,7 +3,7 @@
     python benchmarks/trial_start.py [--trials 40] [--ranks-per-trial 2]
 
 Searches over real MPI, 1 + 2 ranks: each trial takes one step with a Keras network and says how long that
-took inside ``run``.  What the master saw of it beyond that is the cost: the message to the worker, the child's
+took inside ``run``.  What the master saw beyond that is the cost: the message to the worker, the child's
 answer, and with several ranks the forming and leaving of the gang too.  TensorFlow is imported, and the first
 trial of each child left out, which compiles.  Medians, and the 90th percentile.
 """

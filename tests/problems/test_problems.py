@@ -13,7 +13,7 @@ from deephpo.worker.evaluation import evaluate
 from deephpo.worker.messages import Assignment
 
 PROBLEMS = sorted((Path(__file__).parents[2] / "problems").glob("*.py"))
-HEAVY = {"digits_cnn": pytest.mark.tensorflow}
+HEAVY = {path.stem: pytest.mark.tensorflow for path in PROBLEMS if "import keras" in path.read_text()}
 
 HARTMANN6_MINIMISER = (0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573)
 
