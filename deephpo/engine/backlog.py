@@ -23,8 +23,8 @@ class Backlog:
     """How often each waiting trial was started."""
     losses: Counter[int] = field(default_factory=Counter)
     """How often each waiting trial lost a worker."""
-    more_ranks: int = 0
-    """How many workers all suggested trials need, all together, beyond one for each."""
+    sizes: Counter[int] = field(default_factory=Counter)
+    """How many trials were suggested that need so many workers."""
 
 
 def backlog_of(records: Iterable[Record]) -> Backlog:
@@ -32,14 +32,15 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
     open_trials: dict[int, Trial] = {}
     starts: Counter[int] = Counter()
     losses: Counter[int] = Counter()
-    suggested = settled = succeeded = more_ranks = 0
+    sizes: Counter[int] = Counter()
+    suggested = settled = succeeded = 0
     before: Record | None = None
     for record in records:
         match record:
             case Suggested():
                 open_trials |= {trial.id: trial for trial in record.trials}
                 suggested += len(record.trials)
-                more_ranks += sum(trial.ranks - 1 for trial in record.trials)
+                sizes.update(trial.ranks for trial in record.trials)
             case Started():
                 starts[record.trial_id] += 1
             case Ended(outcome=outcome) if outcome.state is not TrialState.PREEMPTED:
@@ -59,7 +60,7 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
         succeeded,
         Counter({k: starts[k] for k in kept if k in starts}),
         Counter({k: losses[k] for k in kept if k in losses}),
-        more_ranks,
+        sizes,
     )
 
 

@@ -47,7 +47,6 @@ class SuggestionBuffer:
     def take(self, free: int) -> Trial | None:
         """Return the next trial to start on so many free workers; None if there is none."""
         if self._ready and self._ready[0].ranks <= free:
-            self._overtakings = 0
             return self._take(0)
         if self._overtakings < MOST_OVERTAKINGS:
             # No more than the first few: the others wait for their turn.
@@ -57,13 +56,14 @@ class SuggestionBuffer:
                     return self._take(place)
         return None
 
-    def take_too_large(self, workers: int) -> Trial | None:
+    def take_too_large(self, workers: float) -> Trial | None:
         """Return the next trial if it needs more workers than there are."""
         return self._take(0) if self._ready and self._ready[0].ranks > workers else None
 
     def wants_smaller(self, free: int) -> bool:
         """Return whether smaller trials than those here could be started while the first one waits."""
-        return 0 < len(self._ready) <= MOST_OVERTAKINGS and 0 < free < self._ready[0].ranks
+        may_overtake = self._overtakings < MOST_OVERTAKINGS and len(self._ready) <= MOST_OVERTAKINGS
+        return may_overtake and bool(self._ready) and 0 < free < self._ready[0].ranks
 
     def fill(self, trials: Iterable[Trial]) -> None:
         """Take the search's answer to everything that was asked so far."""
@@ -79,5 +79,7 @@ class SuggestionBuffer:
     def _take(self, place: int) -> Trial:
         trial = self._ready[place]
         del self._ready[place]
+        if not place:
+            self._overtakings = 0
         self.ranks -= trial.ranks
         return trial

@@ -10,6 +10,7 @@ nothing happened, so a turn costs the same whatever their number.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -102,8 +103,7 @@ class Coordinator:
         self._buffer = SuggestionBuffer()
         self._buffer.fill(backlog.waiting)
         self._suggested = backlog.suggested
-        ranks = backlog.suggested + backlog.more_ranks
-        self._sizes = Sizes(terms.ranks_per_trial, backlog.suggested, ranks)
+        self._sizes = Sizes(terms.ranks_per_trial, backlog.sizes)
         self._settled = backlog.settled
         self._succeeded = backlog.succeeded
         self._exhausted = False
@@ -175,9 +175,11 @@ class Coordinator:
         """Give up the workers whose lease ran out."""
         actions: list[Action] = []
         while (worker := self._roster.overdue(now_s)) is not None:
-            had_trial = self._gangs.of(worker) is not None
+            gang = self._gangs.of(worker)
             actions += self._lose(worker, f"not a word from it for {self._terms.lease_s:g} s", now_s)
-            self._roster.fall_silent(worker, had_trial)
+            self._roster.fall_silent(worker, had_trial=gang is not None)
+            if gang is not None and len(gang.workers) > 1:  # it would wait for the others, which are gone
+                actions.append(Stop(worker, gang.trial.id))
         return actions
 
     def _lose(self, worker: int, reason: str, now_s: float) -> list[Action]:
@@ -230,7 +232,7 @@ class Coordinator:
             return [*stops, Write(Ended(now_s, worker, outcome))]
         if outcome.state is TrialState.COMPLETED:
             self._durations.add(now_s - gang.started_s)
-        elif len(gang.workers) > 1:
+        elif outcome.state is TrialState.FAILED and len(gang.workers) > 1:
             place = gang.workers.index(worker)
             reason = f"on rank {place} of its {len(gang.workers)}: {outcome.reason}"
             outcome = replace(outcome, reason=reason)
@@ -287,10 +289,8 @@ class Coordinator:
 
     def _give_up_too_large(self, now_s: float) -> list[Action]:
         """Let trials fail that need more workers than are left."""
-        if self._terms.workers is None:
-            return []
-        left = self._terms.workers - len(self._roster.lost)
         actions: list[Action] = []
+        left = self._left
         while (trial := self._buffer.take_too_large(left)) is not None:
             why = f"it needs {trial.ranks} workers, but only {left} are left"
             outcome = Outcome(trial.id, TrialState.FAILED, reason=why)
@@ -326,8 +326,10 @@ class Coordinator:
     def _missing(self) -> int:
         """Return how many trials are missing for the free workers, and for those that will soon be."""
         free = len(self._roster.idle)
-        missing = self._sizes.trials_for(free + depth_for(len(self._roster)) - self._buffer.ranks)
-        if missing <= 0 and self._buffer.wants_smaller(free) and self._sizes.smallest <= free:
+        # Where there is room for one trial only the search is sequential, however many workers train it.
+        ahead = depth_for(len(self._roster)) if self._sizes.leave_room(len(self._roster)) else 0
+        missing = self._sizes.trials_for(free + ahead - self._buffer.ranks)
+        if missing <= 0 and self._buffer.wants_smaller(free) and self._sizes.least <= free:
             return 1
         return min(missing, MOST_PER_ASK)
 
@@ -343,6 +345,11 @@ class Coordinator:
         return self._sizes.trials_for(len(self._roster.idle) - self._buffer.ranks)
 
     # The end.
+
+    @property
+    def _left(self) -> float:
+        """How many workers there can still be."""
+        return math.inf if self._terms.workers is None else self._terms.workers - len(self._roster.lost)
 
     def _left_s(self, now_s: float) -> float | None:
         deadline = self._terms.deadline
@@ -364,15 +371,23 @@ class Coordinator:
         if self._unproven and self._settled >= HOPELESS_AFTER:
             reason = self._failures.most_common(1)[0][0]
             return self._end(f"all of the first {self._settled} trials failed, most often: {reason}", now_s)
-        if self._terms.workers is not None and len(self._roster.lost) >= self._terms.workers:
-            reason = f"no worker is left; the last one: {self._roster.last_loss}"
-            return self._finish(reason, CAN_BE_RESUMED, now_s)
+        if (too_few := self._too_few()) is not None:
+            return self._finish(too_few, CAN_BE_RESUMED, now_s)
         left_s = self._left_s(now_s)
         if left_s is not None and left_s <= 0:
             return self._run_out_of_time("the time is up", now_s)
         if not self._gangs and self._roster.idle and self._is_too_late(now_s):
             return self._run_out_of_time("no trial would be done before the time is up", now_s)
         return []
+
+    def _too_few(self) -> str | None:
+        """Return that there are too few workers for any trial, if so; with all of them it could go on."""
+        left, last, least = self._left, self._roster.last_loss, math.ceil(self._sizes.least)
+        if left <= 0:
+            return f"no worker is left; the last one: {last}"
+        if left < least <= (self._terms.workers or 0):
+            return f"no trial is known that needs fewer than {least} workers, and {left} are left: {last}"
+        return None
 
     def _run_out_of_time(self, reason: str, now_s: float) -> list[Action]:
         deadline = self._terms.deadline

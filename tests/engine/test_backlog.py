@@ -86,3 +86,24 @@ def test_the_loss_of_a_worker_counts_for_its_own_trial_alone():
 def test_a_result_that_came_too_late_settles_nothing():
     records = [suggested(0), Started(0.0, 0, 1), ended(1, 0, PREEMPTED), lost(1), Ignored(1.0, 1, 0, "late")]
     assert backlog_of(records).settled == 0
+
+
+class TestTrialsOfSeveralWorkers:
+    def suggested(self, *sizes):
+        return Suggested(0.0, tuple(Trial(k, {"x": k}, ranks=size) for k, size in enumerate(sizes)), False)
+
+    def test_what_waits_needs_as_many_as_before(self):
+        backlog = backlog_of([self.suggested(1, 4, 2), Started(0.0, 1, 3, (1, 2, 4))])
+        assert [(trial.id, trial.ranks) for trial in backlog.waiting] == [(1, 4), (0, 1), (2, 2)]
+
+    def test_the_sizes_of_all_are_known_those_of_settled_ones_too(self):
+        backlog = backlog_of([self.suggested(1, 4, 2, 4), Started(0.0, 0, 1), ended(1, 0)])
+        assert backlog.sizes == {1: 1, 2: 1, 4: 2}
+
+    def test_the_loss_of_any_member_is_one_of_the_trial_and_that_of_further_ones_is_not(self):
+        attempt = [Started(0.0, 0, 1, (2, 3)), ended(2, 0, PREEMPTED), lost(2), lost(3), lost(1)]
+        assert backlog_of([self.suggested(3), *attempt]).losses == {0: 1}
+
+    def test_one_that_was_too_large_is_settled_without_a_start(self):
+        backlog = backlog_of([self.suggested(9, 1), ended(0, 0, FAILED)])
+        assert ([trial.id for trial in backlog.waiting], backlog.settled) == ([1], 1)

@@ -1,6 +1,6 @@
 import pytest
 
-from deephpo.engine.buffer import SuggestionBuffer, depth_for
+from deephpo.engine.buffer import MOST_OVERTAKINGS, SuggestionBuffer, depth_for
 from deephpo.trial import Trial
 
 
@@ -26,3 +26,64 @@ def test_a_trial_that_is_put_back_goes_out_before_all_others():
     buffer.fill([Trial(1, {}), Trial(2, {})])
     buffer.put_back(Trial(0, {}))
     assert [buffer.take(1).id for _ in range(3)] == [0, 1, 2]
+
+
+def buffer_of(*sizes):
+    """Return a buffer of trials that need so many workers; their ids are their places."""
+    buffer = SuggestionBuffer()
+    buffer.fill([Trial(k, {}, ranks=size) for k, size in enumerate(sizes)])
+    return buffer
+
+
+class TestTrialsOfSeveralWorkers:
+    def test_the_first_that_fits_leaves_while_the_first_of_all_waits(self):
+        buffer = buffer_of(4, 3, 2, 1)
+        assert buffer.ranks == 10
+        assert [buffer.take(free).id for free in (2, 1, 3)] == [2, 3, 1]
+        assert buffer.take(3) is None
+        assert (buffer.take(4).id, buffer.ranks) == (0, 0)
+
+    def test_one_is_overtaken_so_often_and_no_more_until_it_has_left(self):
+        buffer = buffer_of(4, *[1] * 10)
+        assert [buffer.take(3).id for _ in range(MOST_OVERTAKINGS)] == list(range(1, MOST_OVERTAKINGS + 1))
+        assert buffer.take(3) is None
+        assert buffer.take(4).id == 0
+        assert buffer.take(3).id == MOST_OVERTAKINGS + 1
+
+    def test_no_further_one_than_may_overtake_is_looked_at(self):
+        buffer = buffer_of(*[4] * (MOST_OVERTAKINGS + 1), 1)
+        assert buffer.take(3) is None
+        assert buffer.take(4).id == 0
+        assert buffer.take(3).id == MOST_OVERTAKINGS + 1
+
+    def test_the_overtakings_of_one_that_is_given_up_are_not_those_of_the_next(self):
+        buffer = buffer_of(8, 4, *[1] * 9)
+        for _ in range(MOST_OVERTAKINGS):
+            assert buffer.take(3).ranks == 1
+        assert buffer.take(3) is None
+        assert buffer.take_too_large(7).id == 0
+        assert buffer.take(3).ranks == 1
+
+    def test_only_the_first_is_given_up_and_only_if_it_can_never_start(self):
+        buffer = buffer_of(4, 9)
+        assert buffer.take_too_large(4) is None
+        assert buffer.take(4).id == 0
+        assert buffer.take_too_large(9) is None
+        assert (buffer.take_too_large(8).id, buffer.ranks, len(buffer)) == (1, 0, 0)
+        assert buffer.take_too_large(0) is None
+
+    def test_smaller_ones_are_wanted_while_they_might_leave_first(self):
+        assert not buffer_of().wants_smaller(3)
+        assert not buffer_of(3).wants_smaller(3)
+        assert not buffer_of(4).wants_smaller(0)
+        assert buffer_of(4).wants_smaller(3)
+        assert not buffer_of(*[4] * (MOST_OVERTAKINGS + 1)).wants_smaller(3)
+        buffer = buffer_of(4, *[1] * MOST_OVERTAKINGS)
+        while buffer.take(3) is not None:
+            pass
+        assert not buffer.wants_smaller(3)
+
+    def test_one_that_is_put_back_takes_its_workers_into_account_again(self):
+        buffer = buffer_of(4, 2)
+        buffer.put_back(buffer.take(4))
+        assert (buffer.ranks, buffer.take(4).id) == (6, 0)

@@ -1,5 +1,6 @@
 """Which of the free workers train a trial together."""
 
+import itertools
 import random
 from collections import Counter
 
@@ -118,5 +119,5 @@ class TestTheBooks:
             if least < k:
                 least, fewest = least + count, fewest + 1
         assert len(set(hosts)) == fewest
-        changes = sum(a != b for a, b in zip(hosts, hosts[1:], strict=False))
+        changes = sum(a != b for a, b in itertools.pairwise(hosts))
         assert changes == fewest - 1  # host by host
