@@ -120,3 +120,43 @@ def test_names_and_choices_that_all_trials_share_are_kept_once():
     first, second = (from_dict(json.loads(line)).trials[0].config for _ in range(2))
     assert all(a is b for a, b in zip(first, second, strict=True))
     assert first["optimizer"] is second["optimizer"]
+
+
+class TestTrialsOfSeveralWorkers:
+    GANG = Started(3.0, 0, 4, (1, 7))
+    SUGGESTED = Suggested(2.5, (Trial(0, CONFIG, seed=11, ranks=3), Trial(1, {"lr": 1e-5})), exhausted=False)
+
+    @pytest.mark.parametrize("record", [GANG, SUGGESTED], ids=["started", "suggested"])
+    def test_their_records_come_back_as_they_were(self, record):
+        back = through_json(record)
+        assert back == record
+        assert hash(through_json(self.GANG)) == hash(self.GANG)  # a tuple again, and no list
+
+    def test_a_line_names_the_others_and_the_ranks_only_where_there_are_several(self):
+        assert to_dict(self.GANG) == {
+            "kind": "Started",
+            "time_s": 3.0,
+            "trial_id": 0,
+            "worker": 4,
+            "others": [1, 7],
+        }
+        assert [trial.get("ranks") for trial in to_dict(self.SUGGESTED)["trials"]] == [3, None]
+
+    def test_of_one_worker_the_lines_are_those_of_the_versions_before(self):
+        line = json.dumps(to_dict(Started(3.0, 0, 1, ())))
+        assert line == '{"kind": "Started", "time_s": 3.0, "trial_id": 0, "worker": 1}'
+        line = json.dumps(to_dict(Suggested(2.5, (Trial(0, {"lr": 0.5}, 11, ranks=1),), False)))
+        assert line == (
+            '{"kind": "Suggested", "time_s": 2.5, "trials": '
+            '[{"id": 0, "config": {"lr": 0.5}, "seed": 11, "value": null}], "exhausted": false}'
+        )
+
+    def test_all_workers_of_a_start_stand_with_the_first_in_front(self):
+        assert self.GANG.workers == (4, 1, 7)
+        assert Started(3.0, 0, 4).workers == (4,)
+
+    def test_a_trial_on_no_worker_is_no_record(self):
+        line = to_dict(self.SUGGESTED)
+        line["trials"][0]["ranks"] = 0
+        with pytest.raises(ValueError, match="needs a worker at least"):
+            from_dict(line)

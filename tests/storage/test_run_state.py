@@ -264,3 +264,60 @@ def test_a_trial_of_ten_parameters_takes_less_than_1200_bytes(figure):
     tracemalloc.stop()
     figure(f"what is known of a trial with 10 parameters takes {taken / count:.0f} bytes")
     assert taken / count <= 1200
+
+
+class TestTrialsOfSeveralWorkers:
+    def state(self, *records, ranks=2):
+        trials = tuple(Trial(k, {"lr": 0.1}, ranks=ranks) for k in range(3))
+        joined = [WorkerJoined(0.0, worker, f"node{worker}") for worker in (1, 2, 3, 4)]
+        return RunState([*joined, Suggested(0.0, trials, False), *records])
+
+    def test_all_of_them_are_busy_and_the_first_speaks(self):
+        state = self.state(Started(0.0, 0, 3, (1, 2)), completed(6.0, 3, 0), Finished(8.0, "end", 0))
+        entry = state.trials[0]
+        assert (entry.worker, entry.others, entry.host) == (3, (1, 2), "node3")
+        assert state.utilisation() == pytest.approx(3 * 6 / (4 * 8))
+
+    def test_they_are_busy_while_it_runs_and_until_it_is_lost(self):
+        state = self.state(Started(0.0, 0, 1, (2,)), Reported(4.0, Report(0, 1, {"loss": 1.0})))
+        assert state.utilisation() == pytest.approx(2 * 4 / (4 * 4))
+        state.apply(preempted(6.0, 2, 0))
+        state.apply(WorkerLost(6.0, 2, "the node died"))
+        state.apply(Started(8.0, 0, 3, (4,)))
+        state.apply(completed(10.0, 3, 0))
+        assert state.utilisation() == pytest.approx((2 * 6 + 2 * 2) / (3 * 10 + 6))
+        assert (state.trials[0].worker, state.trials[0].others) == (3, (4,))
+
+    def test_a_member_that_fails_ends_it_and_the_leader_is_kept(self):
+        failed = Ended(6.0, 2, Outcome(0, TrialState.FAILED, reason="on rank 1 of its 2: ValueError: no"))
+        state = self.state(Started(0.0, 0, 1, (2,)), failed, Finished(6.0, "end", 0))
+        assert (state.trials[0].worker, state.running) == (1, set())
+        assert state.utilisation() == pytest.approx(2 / 4)
+
+    def test_they_are_given_up_with_the_process(self, declaration):
+        resumed = Resumed(10.0, "0.2.0", "other", declaration.to_dict(), {})
+        state = self.state(Started(0.0, 0, 1, (2, 3)), resumed)
+        assert (state.running, state.trials[0].state) == (set(), TrialState.PREEMPTED)
+        state.apply(WorkerJoined(10.0, 1, "node1"))
+        state.apply(Finished(20.0, "end", 0))
+        assert state.utilisation() == pytest.approx(3 * 10 / (4 * 10 + 10))
+
+    def test_one_that_was_too_large_to_start_was_nobodys(self):
+        too_large = Outcome(0, TrialState.FAILED, reason="it needs 8 workers, but only 4 are left")
+        state = self.state(Ended(2.0, 0, too_large), Finished(4.0, "end", 3), ranks=8)
+        entry = state.trials[0]
+        assert (entry.worker, entry.host, entry.started_s, entry.ended_s) == (None, "", None, 2.0)
+        assert (state.done, state.counts, state.running) == (1, {TrialState.FAILED: 1}, set())
+        assert state.utilisation() == 0.0
+
+    def test_one_that_became_too_large_to_start_again_ends_once(self):
+        too_large = Outcome(0, TrialState.FAILED, reason="it needs 4 workers, but only 3 are left")
+        state = self.state(Started(0.0, 0, 1, (2, 3, 4)), preempted(4.0, 2, 0), ranks=4)
+        before = state.trials[0]
+        kept = replace(before)
+        for record in (WorkerLost(4.0, 2, "gone"), Ended(4.0, 0, too_large), Finished(8.0, "end", 3)):
+            state.apply(record)
+        assert state.counts == {TrialState.FAILED: 1, TrialState.PREEMPTED: 0}
+        assert (state.done, len(state.ended), state.trials[0].reason) == (1, 1, too_large.reason)
+        assert before == kept  # as everybody has it who read it when it had ended first
+        assert state.utilisation() == pytest.approx(4 * 4 / (3 * 8 + 4))
