@@ -21,7 +21,6 @@ from typing import Any
 from deephpo.errors import MissingPackageError
 from deephpo.keras.best_trial import best_trial, network_of
 from deephpo.keras.command import answer
-from deephpo.report.summary import figure
 from deephpo.storage.run_directory import replacing
 
 PICTURE = "network.png"
@@ -127,7 +126,7 @@ def _text(layer: Any, kind: str) -> str:
     ]
     activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
     parts += [] if activation == "linear" else [activation]
-    parts += [figure(layer.rate)] if hasattr(layer, "rate") else []
+    parts += [f"{layer.rate:.4g}"] if hasattr(layer, "rate") else []
     try:
         shape = layer.output.shape[1:]
     except AttributeError:  # it was called more than once, or never
@@ -190,7 +189,7 @@ def main(words: Sequence[str] | None = None) -> int:
     def work() -> str:
         best = best_trial(run)
         model = network_of(best.target, best.trial.config)
-        title = f"trial {best.trial.id}: {best.objective} = {figure(best.trial.value)}"
+        title = f"trial {best.trial.id}: {best.objective} = {best.trial.value:.4g}"
         draw(model, run / PICTURE, f"{title}, {model.count_params():,} weights")
         return f"The network of trial {best.trial.id}, the best, is drawn in {run / PICTURE}."
 

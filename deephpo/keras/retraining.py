@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,6 @@ from deephpo.keras.best_trial import BestTrial, best_trial
 from deephpo.keras.command import answer
 from deephpo.keras.tensorboard import tensorboard
 from deephpo.problem import Problem
-from deephpo.report.summary import figure
 from deephpo.storage.run_directory import replacing
 from deephpo.worker.context import Context, numbers_of
 from deephpo.worker.loading import load_problem
@@ -110,8 +110,14 @@ def retrain(run: Path, target: str | None = None, output: Path | None = None) ->
     problem = load_problem(target or best.target)
     if not problem.takes_context:
         raise ProblemError(f"run() of {best.target} takes no ctx, so its network cannot be asked for.")
+    found = directory.exists()
     context = Retraining(best, problem, directory, _unfinished(directory, best, problem))
-    returned = problem.run(dict(best.trial.config), context)
+    try:
+        returned = problem.run(dict(best.trial.config), context)
+    except ProblemError:
+        if not found:  # so that it can be tried again once the problem's file is mended
+            shutil.rmtree(directory)
+        raise
     return context.write(
         numbers_of(returned if isinstance(returned, Mapping) else {best.objective: returned})
     )
@@ -119,12 +125,14 @@ def retrain(run: Path, target: str | None = None, output: Path | None = None) ->
 
 def _unfinished(directory: Path, best: BestTrial, problem: Problem) -> list[Metrics]:
     """Return what an interrupted retraining of the same trial reported, if the problem can go on there."""
-    if not directory.exists():
+    if not (directory / RESULT).exists():
         return []
-    before = json.loads((directory / RESULT).read_text()) if (directory / RESULT).exists() else {}
+    before = json.loads((directory / RESULT).read_text())
     same = before.get("trial") == best.trial.id and before.get("metrics") is None
     if not (same and problem.declaration.resumable):
-        raise RunDirectoryError(f"{directory} is there already; remove it, or choose another --output.")
+        raise RunDirectoryError(
+            f"{directory} holds a retraining already; remove it, or choose another --output."
+        )
     return list(before["history"])
 
 
@@ -139,9 +147,9 @@ def main(words: Sequence[str] | None = None) -> int:
     def work() -> str:
         result = retrain(given.run_dir, given.problem, given.output)
         objective = result["objective"]
-        value, before = figure(result["metrics"][objective]), figure(result["value_in_search"])
+        value, before = result["metrics"][objective], result["value_in_search"]
         return (
-            f"Trial {result['trial']} is retrained: {objective} = {value}, where the search had {before}. "
+            f"Trial {result['trial']} is retrained: {objective} = {value:.4g}, where the search had {before:.4g}. "
             f"The network is {(given.output or given.run_dir / 'best') / NETWORK}."
         )
 

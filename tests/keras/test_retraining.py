@@ -65,7 +65,7 @@ def test_an_interrupted_retraining_goes_on(finished_run, squares):
     result = retrain(run.path)
     assert result["history"][:2] == begun["history"]
     assert [entry["step"] for entry in result["history"]] == [1, 2, 3]
-    with pytest.raises(RunDirectoryError, match="is there already; remove it"):
+    with pytest.raises(RunDirectoryError, match="holds a retraining already; remove it"):
         retrain(run.path)
 
 
@@ -73,7 +73,8 @@ def test_a_problem_that_cannot_be_asked_is_told_how_at_its_first_report(finished
     run = finished_run(squares.replace(", *requested(ctx)", ""))
     with pytest.raises(ProblemError, match=r"add \*requested\(ctx\)"):
         retrain(run.path)
-    assert not (run.path / "best" / "network.keras").exists()
+    run.problem.write_text(squares)
+    assert [entry["step"] for entry in retrain(run.path)["history"]] == [1, 2, 3]
 
 
 def test_the_command_says_what_came_of_it(finished_run, tmp_path, capsys):
