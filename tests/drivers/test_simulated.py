@@ -6,9 +6,10 @@ import pytest
 
 from deephpo.cli.options import resolve
 from deephpo.cli.session import begin
+from deephpo.cli.simulate import play
 from deephpo.drivers.durations import parse_durations
 from deephpo.drivers.simulated import GRAIN_S, MasterClock, SimulatedDriver
-from deephpo.engine.events import Start, TrialEnded, WorkerReady
+from deephpo.engine.events import PartDone, Start, TrialEnded, WorkerReady
 from deephpo.engine.suggester import InlineSuggester
 from deephpo.errors import ProblemError
 from deephpo.storage.journal import read_journal
@@ -262,6 +263,12 @@ class TestTheMastersClock:
         clock = turn(freed=1, starts=[10.0])
         assert clock.utilisation == pytest.approx(20.0 / 22.0)
 
+    def test_all_workers_of_a_gang_wait_until_there_are_enough_of_them(self, turn):
+        turn(new=2, starts=[10.0, 14.0])
+        turn(freed=1)  # at 10 s the first is free, and the next trial needs two
+        clock = turn(freed=1, starts=[6.0, 6.0])
+        assert clock.utilisation == pytest.approx(12.0 / (12.0 + 4.0))
+
     def test_the_spread_of_a_long_start_up_is_paid_once(self, turn):
         """100 workers are started a second apart, and each of their trials lasts 200 s, in any order."""
         turn(new=100, starts=[200.0] * 100, cost_s=1.0)
@@ -300,3 +307,85 @@ def test_a_problem_that_cannot_be_loaded_any_more_ends_the_simulation(problem_fi
     with pytest.raises(ProblemError, match=r"edited\.py, line 1: ValueError: edited"):
         driver.start(Start(1, Trial(0, {"x": 0.5, "n": 1})))
     driver.close()
+
+
+GANGS = """
+from deephpo import Categorical, Float, Problem, Space
+
+problem = Problem(
+    Space([Float("x", 0.0, 1.0), Categorical("k", ["1", "2", "4", "8"])]),
+    lambda config: config["x"],
+    ranks=lambda config: int(config["k"]),
+)
+"""
+
+
+class TestTrialsOfSeveralWorkers:
+    @pytest.fixture
+    def simulate(self, problem_file, tmp_path):
+        """Return a function that simulates trials of 1, 2, 4 and 8 workers, and returns session and clock."""
+
+        def simulate(workers, trials, seed=1, name="run", **other):
+            options = resolve(Namespace(search="random", seed=seed, trials=trials, **other))
+            session = begin(problem_file(GANGS), options, tmp_path / name, workers=workers)
+            exit_code, clock = play(session, workers, parse_durations("lognormal:60,0.5", seed), False)
+            assert exit_code == 0
+            return session, clock
+
+        return simulate
+
+    def test_each_trial_has_its_workers_for_its_whole_duration_and_no_other_has_them(self, simulate):
+        session, _ = simulate(16, 200)
+        durations = parse_durations("lognormal:60,0.5", 1)
+        spans = {worker: [] for worker in range(1, 17)}
+        for trial in session.state.ended:
+            assert 1 + len(trial.others) == int(trial.config["k"])
+            assert -1e-5 <= trial.ended_s - trial.started_s - durations(trial.id) <= GRAIN_S + 1e-5
+            for worker in (trial.worker, *trial.others):
+                spans[worker].append((trial.started_s, trial.ended_s))
+        assert len(session.state.ended) == 200
+        for taken in spans.values():
+            assert all(end <= start for (_, end), (start, _) in itertools.pairwise(sorted(taken)))
+
+    def test_two_of_one_seed_have_the_same_journal_to_the_byte(self, simulate):
+        journals = [simulate(32, 150, name=name)[0].directory.journal.read_bytes() for name in ("a", "b")]
+        assert journals[0] == journals[1]
+        assert b'"others"' in journals[0]
+
+    def test_the_command_line_overrules_the_problem(self, simulate):
+        session, _ = simulate(8, 30, ranks_per_trial=4)
+        assert {len(trial.others) for trial in session.state.ended} == {3}
+
+    def test_of_1024_workers_nine_tenths_and_more_are_at_work_all_the_time(self, simulate, figure):
+        workers = 1024
+        session, clock = simulate(workers, 3000)
+        trials = session.state.ended
+        assert {1 + len(trial.others) for trial in trials} == {1, 2, 4, 8}
+        last_s = max(trial.started_s for trial in trials)  # then there is too little left for all
+        busy_s = sum((min(t.ended_s, last_s) - t.started_s) * (1 + len(t.others)) for t in trials)
+        busy = busy_s / (workers * last_s)
+        figure(
+            f"trials of 1, 2, 4 and 8 ranks keep 1,024 busy for {100 * busy:.2f} % of their time, "
+            f"{100 * clock.utilisation:.2f} % beside the master's work"
+        )
+        assert busy >= 0.9
+        assert clock.utilisation >= 0.9
+
+    def test_of_as_many_workers_as_the_largest_trial_needs_most_are_at_work(self, simulate):
+        session, _ = simulate(8, 400)
+        assert session.state.utilisation() >= 0.8
+
+    def test_every_member_is_free_when_the_leader_is(self, problem_file, tmp_path):
+        workplace = Workplace(problem_file(GANGS), str(tmp_path))
+        driver = SimulatedDriver(workplace, 3, parse_durations("constant:5", 0))
+        driver.poll(1.0)
+        driver.start(Start(2, Trial(0, {"x": 0.5, "k": "2"}, ranks=2), others=(3,)))
+        driver.start(Start(1, Trial(1, {"x": 0.5, "k": "1"})))
+        events = driver.poll(1.0)
+        assert [(type(event), event.worker) for event in events] == [
+            (PartDone, 3),
+            (TrialEnded, 2),
+            (TrialEnded, 1),
+        ]
+        assert driver.now() == 5.0
+        driver.close()
