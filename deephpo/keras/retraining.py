@@ -149,8 +149,8 @@ def main(words: Sequence[str] | None = None) -> int:
         objective = result["objective"]
         value, before = result["metrics"][objective], result["value_in_search"]
         return (
-            f"Trial {result['trial']} is retrained: {objective} = {value:.4g}, where the search had {before:.4g}. "
-            f"The network is {(given.output or given.run_dir / 'best') / NETWORK}."
+            f"Trial {result['trial']} is retrained: {objective} = {value:.4g}, where the search had "
+            f"{before:.4g}. The network is {(given.output or given.run_dir / 'best') / NETWORK}."
         )
 
     return answer(work)
