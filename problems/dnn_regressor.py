@@ -24,6 +24,7 @@ import keras
 import numpy as np
 
 from deephpo.keras import Checkpoint, Report
+from deephpo.keras.tensorboard import requested
 
 EPOCHS = 100
 MOST_LAYERS = 9
@@ -78,7 +79,7 @@ def train(config, ctx, data):
         validation_data=(x_valid, y_valid),
         epochs=ctx.budget,
         batch_size=config["batch_size"],
-        callbacks=[checkpoint, Report(ctx)],
+        callbacks=[checkpoint, Report(ctx), *requested(ctx)],
         verbose=0,
     )
     return {"val_loss": min(checkpoint.history["val_loss"])}

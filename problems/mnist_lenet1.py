@@ -20,6 +20,7 @@ import keras
 
 from deephpo.keras import Checkpoint, Report
 from deephpo.keras.data import downloaded
+from deephpo.keras.tensorboard import requested
 
 EPOCHS = 15
 BATCH_SIZE = 64
@@ -93,7 +94,7 @@ def train(config, ctx, data):
         validation_data=(x_valid, y_valid),
         epochs=ctx.budget,
         batch_size=BATCH_SIZE,
-        callbacks=[checkpoint, Report(ctx)],
+        callbacks=[checkpoint, Report(ctx), *requested(ctx)],
         verbose=0,
     )
     return {"val_error": min(checkpoint.history["val_error"])}

@@ -30,6 +30,7 @@ import numpy as np
 
 from deephpo.keras import Checkpoint, Report
 from deephpo.keras.data import downloaded
+from deephpo.keras.tensorboard import requested
 
 EPOCHS = 50
 EMBEDDING = 64
@@ -136,7 +137,7 @@ def train(config, ctx, data):
         validation_data=([text[split:] for text in texts], answers[split:]),
         epochs=ctx.budget,
         batch_size=config["batch_size"],
-        callbacks=[checkpoint, Report(ctx)],
+        callbacks=[checkpoint, Report(ctx), *requested(ctx)],
         verbose=0,
     )
     return {"val_accuracy": max(checkpoint.history["val_accuracy"])}
