@@ -28,8 +28,9 @@ def ambs(
 ) -> AfterDesign:
     """Return the strategy.
 
-    surrogate: a random forest, or extremely randomised trees.  kappa: weight of the uncertainty.  lie: what a
-    pending point is taken for, by its name in PENDING.  initial: how many successes the model needs first.
+    surrogate: a random forest, or extremely randomised trees above a trend.  kappa: weight of the
+    uncertainty.  lie: what a pending point is taken for, by its name in PENDING.  initial: how many successes
+    the model needs first.
     """
     design, own = seed.spawn(2)
     arm = Arm(surrogate, weight=kappa, lie=lie)

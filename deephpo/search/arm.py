@@ -73,7 +73,7 @@ class Arm:
     def _model(self, encoding: Encoding, seed: np.random.SeedSequence) -> Surrogate:
         if self.surrogate == "gp":
             return GaussianProcess(encoding, seed)
-        return ForestSurrogate(seed, self.surrogate)
+        return ForestSurrogate(encoding, seed, self.surrogate)
 
 
 def search_of(arm: Arm, encoding: Encoding, seed: np.random.SeedSequence) -> Forgetful:

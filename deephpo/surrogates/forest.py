@@ -6,6 +6,10 @@ result, a lie, and a result in place of a lie are all the same: one addition in 
 fit the leaves are counted anew from the present targets, so that nothing drifts; the trees themselves are
 renewed in rotation, a few at each fit.
 
+The leaves of extremely randomised trees hold what a trend (``trend.py``) leaves of the targets, and a mean is
+the trend's value plus that of the leaves; so it goes on where trees are constant.  Random forests have none:
+with it they too often did not look at another category again.
+
 All trees hold all observations, once each: a bootstrap, or a bounded sample, gives a tree its shape and no
 more.  What a tree was not grown on tells how far its leaves are off, and so widens their variance where the
 bootstrap's own weights leave none.
@@ -32,8 +36,10 @@ from numpy.typing import NDArray
 
 from deephpo.seeds import below
 from deephpo.space.arrays import Rows, Vector
+from deephpo.space.encoding import Encoding
 from deephpo.surrogates.protocol import ALL, Places, Which
 from deephpo.surrogates.trees import MOST_NODES, MOST_PER_TREE, Kind, Tree
+from deephpo.surrogates.trend import Trend
 
 TREES = 32
 RENEWAL = 1 / 8
@@ -62,10 +68,14 @@ class _Planting:
 class ForestSurrogate:
     """Random forest ("forest": bootstrap, best splits) or extremely randomised trees ("extra-trees").
 
-    seed: every tree ever grown has a seed of its own below it.
+    encoding: of the rows that it learns.  seed: every tree ever grown has a seed of its own below it.
     """
 
-    def __init__(self, seed: np.random.SeedSequence, kind: Kind = "forest", trees: int = TREES) -> None:
+    def __init__(
+        self, encoding: Encoding, seed: np.random.SeedSequence, kind: Kind = "forest", trees: int = TREES
+    ) -> None:
+        self.trend = Trend(encoding)
+        """What is below all trees; the leaves hold the rest of the targets.  Of a random forest it is 0."""
         self._seed = seed
         self._kind = kind
         self._T = trees
@@ -77,7 +87,8 @@ class ForestSurrogate:
         self._first_leaf = MOST_NODES * np.arange(trees, dtype=np.int64)
         self._m = 0
         self._node_of = np.empty((trees, 64), dtype=np.uint16)  # (T, m)
-        self._target = np.empty(64)  # (m,); NaN: nothing is known of the row, and nothing believed
+        self._trend_at = np.empty(64)  # (m,)
+        self._left = np.empty(64)  # (m,), of the target; NaN: nothing is known of the row, nor believed
         self.count, self.total, self.square = np.zeros((3, trees * MOST_NODES))  # (L,) each
 
     def renew(self, n: int, q: int) -> None:
@@ -100,8 +111,11 @@ class ForestSurrogate:
             self._node_of[t, : self._m] = self._grown(t).leaves(X[: self._m])
         self._due = {}
         self._meet(X)
-        self._target[: self._m] = np.nan
-        self._target[places] = y
+        if self._kind == "extra-trees":
+            self.trend.fit(X[places], y)
+        self._trend_at[: self._m] = self.trend(X)
+        self._left[: self._m] = np.nan
+        self._left[places] = y - self._trend_at[places]
         self._count_anew()
 
     def forget(self, place: int) -> None:
@@ -109,8 +123,9 @@ class ForestSurrogate:
         self._m = min(self._m, place)
 
     def expect(self, places: Places) -> Vector:
-        """Return the mean over the trees of the means of the rows' leaves, shape (k,)."""
-        return np.asarray(self.means(self.total)[self._leaves(places)].mean(axis=0))
+        """Return the trend plus the mean over the trees of the means of the rows' leaves, shape (k,)."""
+        left = self.means(self.total)[self._leaves(places)].mean(axis=0)
+        return np.asarray(self._trend_at[places] + left)
 
     def learn(self, X: Rows, places: Places, y: Vector) -> None:
         """Put the targets into the leaves, in place of what was there of these rows."""
@@ -125,10 +140,11 @@ class ForestSurrogate:
         Returns the leaves, shape (T, k), and what is to be added there to count, total and square, (k,) each.
         """
         self._meet(X)
-        before = self._target[places]
+        y = y - self._trend_at[places]
+        before = self._left[places]
         new = np.isnan(before)
         before[new] = 0.0
-        self._target[places] = y
+        self._left[places] = y
         return self._leaves(places), new.astype(np.float64), y - before, y * y - before * before
 
     def add(self, leaves: Leaves, added: float, total: float, square: float) -> tuple[Vector, Vector]:
@@ -141,17 +157,17 @@ class ForestSurrogate:
         self.square[leaves] += square
         return self.total[leaves] / count - first, self.square[leaves] / count - second
 
-    def adopt(self, leaves: Leaves, place: int, y: float) -> None:
-        """Note the row at ``place``, whose leaves are known already, shape (T,), and its target."""
+    def adopt(self, leaves: Leaves, place: int, trend: float, left: float) -> None:
+        """Note the row at ``place``, whose leaves, shape (T,), and trend are known, and what it leaves."""
         self._make_room(place + 1)
         self._node_of[:, place] = leaves - self._first_leaf
-        self._target[place] = y
+        self._trend_at[place], self._left[place] = trend, left
         self._m = place + 1
 
     def posterior(self, candidates: Rows) -> ForestPosterior:
         """Return the belief about the candidates, shape (c, d)."""
         leaves = np.stack([self._grown(t).leaves(candidates) for t in range(self._T)])
-        return ForestPosterior(self, leaves + self._first_leaf[:, None])
+        return ForestPosterior(self, leaves + self._first_leaf[:, None], self.trend(candidates))
 
     def means(self, table: Vector) -> Vector:
         """Return a table's mean in each leaf, shape (L,); 0 where nothing is."""
@@ -174,19 +190,21 @@ class ForestSurrogate:
             self._make_room(m)
             for t in range(self._T):
                 self._node_of[t, self._m : m] = self._grown(t).leaves(X[self._m :])
-            self._target[self._m : m] = np.nan
+            self._trend_at[self._m : m] = self.trend(X[self._m :])
+            self._left[self._m : m] = np.nan
             self._m = m
 
     def _make_room(self, m: int) -> None:
-        while m > len(self._target):
+        while m > len(self._left):
             self._node_of = np.concatenate([self._node_of, np.empty_like(self._node_of)], axis=1)
-            self._target = np.concatenate([self._target, np.empty_like(self._target)])
+            self._trend_at = np.concatenate([self._trend_at, np.empty_like(self._trend_at)])
+            self._left = np.concatenate([self._left, np.empty_like(self._left)])
 
     def _leaves(self, places: Places) -> Leaves:
         return np.asarray(self._node_of.take(places, axis=1) + self._first_leaf[:, None])
 
     def _count_anew(self) -> None:
-        y = self._target[: self._m]
+        y = self._left[: self._m]
         known = ~np.isnan(y)
         y = np.where(known, y, 0.0)
         tables = self.count, self.total, self.square
@@ -200,28 +218,31 @@ class ForestSurrogate:
 class ForestPosterior:
     """Mean and standard deviation of c candidates, kept up while leaves learn.
 
-    leaves: those of each candidate, shape (T, c).
+    leaves: those of each candidate, shape (T, c).  trend: at each candidate, shape (c,).
     """
 
-    def __init__(self, forest: ForestSurrogate, leaves: Leaves) -> None:
+    def __init__(self, forest: ForestSurrogate, leaves: Leaves, trend: Vector) -> None:
         self._forest = forest
         self._leaves = leaves
+        self._trend = trend
         self._T = len(leaves)
         self._index: tuple[Leaves, Places] | None = None
         self._sum_up()
 
     def belief(self, which: Which = ALL) -> tuple[Vector, Vector]:
-        """Return E_t[m_t] and the root of E_t[m_t^2 + v_t] - mean^2 of some candidates, shape (k,) each."""
+        """Return mean and standard deviation of some candidates, shape (k,) each."""
         mean = self._first[which] / self._T
-        return mean, np.sqrt(np.maximum(self._second[which] / self._T - mean * mean, _FLOOR))
+        variance = np.maximum(self._second[which] / self._T - mean * mean, _FLOOR)
+        return self._trend[which] + mean, np.sqrt(variance)
 
     def take(self, index: int, place: int, y: float) -> Which:
         """Let a candidate be the row at ``place``, and add its target to its leaves; NaN adds nothing."""
         leaves = self._leaves[:, index]
-        self._forest.adopt(leaves, place, y)
-        if math.isnan(y):
+        left = y - float(self._trend[index])
+        self._forest.adopt(leaves, place, float(self._trend[index]), left)
+        if math.isnan(left):
             return np.empty(0, dtype=np.int64)
-        return self._change(leaves, 1.0, y, y * y)
+        return self._change(leaves, 1.0, left, left * left)
 
     def learn(self, X: Rows, places: Places, y: Vector) -> Which:
         """Put the targets into the leaves, and bring the candidates that share one of them up to date."""

@@ -44,6 +44,8 @@ class Features:
             parameters += [j] * len(codes)
         self.parameter = np.array(parameters)
         """The parameter that each feature belongs to, shape (f,)."""
+        self.numbers = np.flatnonzero([category is None for category in self._categories])
+        """Which features are numbers; the others are 0 but for rows of their category."""
 
     def __call__(self, rows: Rows) -> Matrix:
         """Return the features of rows, shape (n, f)."""

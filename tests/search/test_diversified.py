@@ -275,7 +275,7 @@ def test_an_arm_believes_something_of_what_others_asked_within_its_frame():
     for arm in range(3):
         forest = strategy._team.strategy(arm, history.n).surrogate
         known = history.pending_places[history.pending_places < forest._m]
-        assert np.isfinite(forest._target[known]).all()
+        assert np.isfinite(forest._left[known]).all()
 
 
 def test_a_process_hands_over_to_the_forest_of_its_kind():

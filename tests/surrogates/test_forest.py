@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from deephpo import Float, Space
 from deephpo.surrogates import forest as forest_module
 from deephpo.surrogates import trees as trees_module
 from deephpo.surrogates.forest import RENEWAL, ROWS_PER_FIT, ROWS_PER_POINT, TREES, ForestSurrogate
@@ -21,8 +22,9 @@ def data(n, d=3, seed=0):
     return X, bowl(X) + 0.05 * RNG(seed + 1).normal(size=n)
 
 
-def forest_of(kind="forest", seed=0, trees=TREES):
-    return ForestSurrogate(np.random.SeedSequence(seed), kind, trees)
+def forest_of(kind="forest", seed=0, trees=TREES, d=3):
+    encoding = Space([Float(f"x{j}", 0, 1) for j in range(d)]).encoding()
+    return ForestSurrogate(encoding, np.random.SeedSequence(seed), kind, trees)
 
 
 def fit(forest, X, y, places=None):
@@ -48,7 +50,8 @@ def candidates():
 
 
 def from_scratch(forest, X, y, candidates):
-    """Mean and std of the candidates by grouping all targets by leaf, tree by tree."""
+    """Mean and std of the candidates by grouping what the trend leaves by leaf, tree by tree."""
+    y = y - forest.trend(X)
     means, variances = [], []
     for tree in forest._trees:
         leaves = tree.leaves(X)
@@ -57,7 +60,8 @@ def from_scratch(forest, X, y, candidates):
         variances.append([group.var() for group in groups])
     means, variances = np.array(means), np.array(variances)
     # The law of total variance, naively.
-    return means.mean(axis=0), np.maximum(np.sqrt(variances.mean(axis=0) + means.var(axis=0)), FLOOR)
+    mean = forest.trend(candidates) + means.mean(axis=0)
+    return mean, np.maximum(np.sqrt(variances.mean(axis=0) + means.var(axis=0)), FLOOR)
 
 
 def check(posterior, forest, X, y, candidates):
@@ -194,11 +198,24 @@ class TestTaking:
         check(forest.posterior(candidates), forest, X, y, candidates)
 
 
-def test_what_is_expected_of_a_row_is_the_mean_of_its_leaves(kind):
+def test_what_is_expected_of_a_row_is_the_trend_and_the_mean_of_its_leaves(kind):
     X, y = data(100)
     forest = fit(forest_of(kind), X, y[:80])
     expected, _ = from_scratch(forest, X[:80], y[:80], X[80:])
     assert forest.expect(np.arange(80, 100)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("kind", "step"), [("forest", 0.0), ("extra-trees", 0.2)])
+def test_extremely_randomised_trees_expect_to_find_better_where_all_rows_point_to(kind, step):
+    """Half of the slope, 2 times 0.2 beyond the outermost rows; where trees alone are constant."""
+    X, _ = data(60)
+    X = 0.2 + 0.6 * X
+    y = X[:, 0] - X[:, 1]
+    corners = np.array([[0.0, 1.0, 0.5], [1.0, 0.0, 0.5]], dtype=np.float32)
+    forest = fit(forest_of(kind), X, y)
+    outside, _ = forest.posterior(corners).belief()
+    inside, _ = forest.posterior(0.2 + 0.6 * corners).belief()
+    assert outside - inside == pytest.approx([-step, step], abs=0.05)
 
 
 def test_a_fit_forgets_what_was_only_believed(kind, candidates):
@@ -291,7 +308,7 @@ def test_a_tree_is_grown_on_a_bounded_sample_that_holds_the_best():
     n = MOST_PER_TREE + 2000
     X = RNG(0).random((n, 2)).astype(np.float32)
     y = X[:, 0].astype(np.float64)
-    forest = fit(forest_of("extra-trees", seed=1, trees=4), X, y)
+    forest = fit(forest_of("extra-trees", seed=1, trees=4, d=2), X, y)
     best = np.argsort(y)[:100]
     assert forest.posterior(X[best]).belief()[0] == pytest.approx(y[best], abs=1e-6)
     leaves = [len(np.unique(tree.leaves(X))) for tree in forest._trees]
