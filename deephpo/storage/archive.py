@@ -68,6 +68,7 @@ def _fill(file: Any, declaration: Declaration, trials: Sequence[TrialEntry], ver
 def _write_trials(group: Any, trials: Sequence[TrialEntry]) -> None:
     _write(group, "id", [trial.id for trial in trials], _WHOLE)
     _write(group, "worker", [-1 if t.worker is None else t.worker for t in trials], _WHOLE)
+    _write(group, "ranks", [trial.ranks for trial in trials], _WHOLE)
     for name in ("value", "started_s", "ended_s"):
         dataset = _write(group, name, [_number(getattr(trial, name)) for trial in trials])
         if name in _UNITS:

@@ -60,6 +60,11 @@ class TrialEntry:
     reports_now: int = 0
     """How many of them came from its last attempt."""
 
+    @property
+    def ranks(self) -> int:
+        """How many workers trained it together."""
+        return 1 + len(self.others)
+
 
 @dataclass(slots=True)
 class WorkerEntry:

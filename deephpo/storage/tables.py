@@ -31,7 +31,7 @@ def write_table(declaration: Declaration, trials: Sequence[TrialEntry], path: Pa
         *(f"p:{name}" for name in parameters),
         *(f"m:{name}" for name in metrics),
     ]
-    header += ["started_s", "ended_s", "worker", "host", "reason"]
+    header += ["started_s", "ended_s", "worker", "ranks", "host", "reason"]
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([printable(name) for name in header])
@@ -49,6 +49,7 @@ def _row(trial: TrialEntry, parameters: Sequence[str], metrics: Sequence[str]) -
         _seconds(trial.started_s),
         _seconds(trial.ended_s),
         trial.worker,
+        trial.ranks,
         _cell(trial.host),
         _cell(trial.reason),
     ]

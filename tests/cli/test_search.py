@@ -71,7 +71,19 @@ def test_a_search_leaves_a_run_directory_whose_files_agree(problem, tmp_path, sa
     assert (state.done, state.counts[TrialState.COMPLETED], state.finished.exit_code) == (6, 6, 0)
     with open(run_dir / "results.csv", newline="") as file:
         header, *rows = list(csv.reader(file))
-    expected = ["id", "state", "value", "p:x", "m:loss", "started_s", "ended_s", "worker", "host", "reason"]
+    expected = [
+        "id",
+        "state",
+        "value",
+        "p:x",
+        "m:loss",
+        "started_s",
+        "ended_s",
+        "worker",
+        "ranks",
+        "host",
+        "reason",
+    ]
     assert header == expected
     assert [(int(row[0]), float(row[2])) for row in rows] == [(t.id, t.value) for t in state.ended]
     options = yaml.safe_load((run_dir / "config.yaml").read_text())["options"]

@@ -50,6 +50,7 @@ def test_trials_stand_in_columns_of_one_length(archive, ended):
     assert {len(column) for column in trials.values()} == {4}
     assert list(trials["id"]) == [0, 1, 2, 3]
     assert list(trials["worker"]) == [1, 2, 1, 2]
+    assert list(trials["ranks"]) == [1, 1, 1, 1]
     np.testing.assert_array_equal(trials["value"], [0.3, math.nan, 0.1, 0.2])
     np.testing.assert_array_equal(trials["ended_s"], [1.0, 1.0, 2.0, 2.0])
     assert trials["started_s"].attrs["unit"] == "seconds since the search began"

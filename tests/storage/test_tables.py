@@ -26,7 +26,7 @@ def test_the_columns_come_in_the_order_that_scripts_rely_on(read, run_records):
     (row,) = read(run_records(0.3))
     assert list(row) == [
         *("id", "state", "value", "p:lr", "p:optimizer", "p:momentum", "m:loss", "m:acc"),
-        *("started_s", "ended_s", "worker", "host", "reason"),
+        *("started_s", "ended_s", "worker", "ranks", "host", "reason"),
     ]
 
 
@@ -43,7 +43,7 @@ def test_a_row_holds_the_whole_trial_at_full_precision(read, run_records):
     row = read(run_records(0.3, 0.1 + 0.2))[1]
     assert list(row.values()) == [
         *("1", "completed", "0.30000000000000004", "0.0002", "sgd", "0.0078125"),
-        *("0.30000000000000004", "0.125", "0.000", "1.000", "2", "node2", ""),
+        *("0.30000000000000004", "0.125", "0.000", "1.000", "2", "1", "node2", ""),
     ]
 
 
@@ -68,7 +68,7 @@ def test_an_objective_that_no_trial_returned_has_no_column(declaration, run_reco
 def test_a_run_without_trials_has_a_header_only(tmp_path, declaration):
     write_table(declaration, [], tmp_path / "results.csv")
     assert (tmp_path / "results.csv").read_text() == (
-        "id,state,value,p:lr,p:optimizer,p:momentum,started_s,ended_s,worker,host,reason\n"
+        "id,state,value,p:lr,p:optimizer,p:momentum,started_s,ended_s,worker,ranks,host,reason\n"
     )
 
 
