@@ -18,6 +18,7 @@ from deephpo.storage.journal import read_journal
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 from deephpo.trial import TrialState
+from deephpo.worker import sizing
 
 PROGRAM = Path(sys.executable).with_name("deephpo")
 
@@ -57,6 +58,30 @@ WRONG_PROBLEMS = {
     "missing import": ("import no_such_package", "no_such_package"),
     "exits": ("import sys\nsys.exit(4)", "SystemExit: 4"),
     "dies": ("import os\nos._exit(4)", "exited with code 4"),
+    "ranks 0": ("problem = Problem([Float('x', 0, 1)], len, ranks=0)", "from 1 on, or a function"),
+    "ranks 2.5": ("problem = Problem([Float('x', 0, 1)], len, ranks=2.5)", "not 2.5"),
+    "ranks True": ("problem = Problem([Float('x', 0, 1)], len, ranks=True)", "not True"),
+    "ranks of text": ("problem = Problem([Float('x', 0, 1)], len, ranks='2')", "not '2'"),
+    "more ranks than workers": (
+        "problem = Problem([Float('x', 0, 1)], len, ranks=2)",
+        "For a trial on 2 ranks there must be 2 workers at least, but there is one",
+    ),
+    "ranks fails": (
+        "problem = Problem([Float('x', 0, 1)], len, ranks=lambda config: config['y'])",
+        "failed: KeyError: 'y'.",
+    ),
+    "ranks says 0": (
+        "problem = Problem([Float('x', 0, 1)], len, ranks=lambda config: 0)",
+        "failed: ValueError: ranks(config) must return a whole number from 1 on, not 0.",
+    ),
+    "ranks says too many": (
+        "problem = Problem([Float('x', 0, 1)], len, ranks=lambda config: 3)",
+        "For some trial on 3 ranks there must be 3 workers at least, but there is one",
+    ),
+    "ranks exits": (
+        "import os\nproblem = Problem([Float('x', 0, 1)], len, ranks=lambda config: os._exit(4))",
+        "failed: the trial's process exited with code 4.",
+    ),
 }
 
 
@@ -167,11 +192,72 @@ def test_a_wrong_problem_is_refused_with_one_sentence_and_nothing_on_disk(
         (["--trials", "0"], "--trials must be at least 1"),
         (["--workers", "0"], "--workers must be at least 1"),
         (["--driver", "mpi"], "mpirun -n 2"),
+        (["--ranks-per-trial", "two"], "--ranks-per-trial: invalid int value: 'two'"),
+        (["--ranks-per-trial", "1.5"], "--ranks-per-trial: invalid int value: '1.5'"),
+        (["--ranks-per-trial", "0"], "--ranks-per-trial must be at least 1, not 0"),
+        (["--ranks-per-trial", "-2"], "--ranks-per-trial must be at least 1, not -2"),
+        (["--ranks-per-trial", "3", "--workers", "2"], "--workers 3 on one machine"),
+        (["--ranks-per-trial", "2", "--workers", "1"], "but there is one: start 3 MPI ranks"),
     ],
 )
 def test_a_wrong_option_is_refused_with_nothing_on_disk(words, told, problem, tmp_path, refusal):
     assert told in refusal("search", problem, *words, "--run-dir", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_problem_that_takes_for_ever_to_say_how_many_ranks_is_refused(
+    problem_file, tmp_path, refusal, monkeypatch
+):
+    monkeypatch.setattr(sizing, "_TIMEOUT_S", 0.5)
+    problem = problem_file(
+        "import time\nfrom deephpo import Float, Problem\n"
+        "problem = Problem([Float('x', 0, 1)], len, ranks=lambda config: time.sleep(1000))\n"
+    )
+    sentence = refusal("search", problem, "--workers", 1, "--run-dir", tmp_path / "run")
+    assert sentence.endswith("failed: it ran longer than the trial timeout of 0.5 s.")
+    assert not (tmp_path / "run").exists()
+
+
+TOGETHER = """
+from deephpo import Float, Problem
+
+def run(config, ctx):
+    print(ctx.trial_id, ctx.rank, ctx.size, flush=True)
+    return config["x"] if ctx.rank == 0 else None
+
+problem = Problem([Float("x", 0.0, 1.0)], run, ranks={ranks})
+"""
+
+
+@pytest.mark.parametrize(
+    ("ranks", "words", "sizes"),
+    [
+        ("1", ["--ranks-per-trial", 2], {2}),
+        ("3", [], {3}),
+        ("lambda config: 1 + (config['x'] > 0.5)", [], {1, 2}),
+        ("lambda config: 3", ["--ranks-per-trial", 1], {1}),
+    ],
+)
+def test_each_trial_is_trained_by_as_many_ranks_as_the_command_line_or_the_problem_says(
+    ranks, words, sizes, problem_file, tmp_path, said
+):
+    run_dir = tmp_path / "run"
+    problem = problem_file(TOGETHER.format(ranks=ranks))
+    shown = said("search", problem, "--trials", 8, "--workers", 3, "--seed", 1, "--run-dir", run_dir, *words)
+    printed = "".join(path.read_text() for path in (run_dir / "output").iterdir())
+    parts = sorted(tuple(map(int, line.split())) for line in printed.splitlines())
+    assert {size for _, _, size in parts} == sizes
+    assert [trial for trial, rank, _ in parts if rank == 0] == list(range(8))
+    assert len(parts) == len(set(parts)) == sum(size for _, rank, size in parts if rank == 0)
+    assert ("for a trial" in shown.splitlines()[1]) is (sizes != {1})
+
+
+def test_on_a_machine_of_ones_own_gpus_are_shared_without_being_asked(problem, tmp_path, said, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for words in ([], ["--share-gpus"]):
+        run_dir = tmp_path / f"run{len(words)}"
+        said("search", problem, "--trials", 2, "--workers", 2, "--run-dir", run_dir, *words)
+        assert state_of(run_dir).done == 2
 
 
 def test_a_run_directory_that_holds_a_run_is_left_as_it_is(problem, tmp_path, refusal):

@@ -10,12 +10,21 @@ from deephpo.cli.options import resolve
 from deephpo.cli.session import begin
 from deephpo.drivers import keeper as keepers
 from deephpo.drivers.local import LocalDriver, cores_here
-from deephpo.engine.events import Start, TrialEnded, TrialReported, WorkerGone, WorkerReady
+from deephpo.engine.events import (
+    PartDone,
+    Start,
+    Stop,
+    TrialEnded,
+    TrialReported,
+    WorkerGone,
+    WorkerReady,
+)
 from deephpo.engine.suggester import ThreadedSuggester
 from deephpo.storage.journal import read_journal
 from deephpo.storage.records import Ended, Reported, Started, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Trial, TrialState
+from deephpo.worker import process as processes
 from deephpo.worker.workplace import Workplace
 
 SOURCE = """
@@ -40,9 +49,12 @@ def search(problem_file, tmp_path):
     def search(body="pass", *, workers=2, watchers=(), **options):
         target = problem_file(SOURCE.format(body=body))
         given = resolve(Namespace(search="random", seed=1, **({"trials": 10} | options)))
-        session = begin(target, given, tmp_path / "run")
-        workplace = Workplace(target, str(tmp_path / "trials"), str(tmp_path / "output"))
-        driver, suggester = LocalDriver(workplace, workers), ThreadedSuggester(session.search)
+        session = begin(target, given, tmp_path / "run", workers=workers)
+        workplace = Workplace(
+            target, str(tmp_path / "trials"), str(tmp_path / "output"), limits=session.limits
+        )
+        driver = LocalDriver(workplace, workers)
+        suggester = ThreadedSuggester(session.search, session.sizing)
         exit_code = session.run(driver, suggester, watchers, workers=workers)
         return exit_code, list(read_journal(session.directory.journal))
 
@@ -99,6 +111,96 @@ def test_a_search_in_which_every_trial_fails_says_so(search):
     exit_code, records = search("raise ValueError('no')", trials=3)
     assert exit_code == 3
     assert {outcome.reason for outcome in ended(records).values()} == {"ValueError: no"}
+
+
+GANG = """
+    met = ctx._rendezvous.agree(lambda: str(ctx.trial_id))
+    assert met == str(ctx.trial_id), met
+    if ctx.rank:
+        return None
+"""
+
+
+def test_several_workers_train_each_trial_together_and_are_used_again(search):
+    exit_code, records = search(GANG.strip(), workers=4, ranks_per_trial=2, trials=12)
+    outcomes = ended(records)
+    assert (exit_code, len(outcomes)) == (0, 12)
+    assert {outcome.state for outcome in outcomes.values()} == {TrialState.COMPLETED}
+    gangs = [(record.worker, *record.others) for record in records if isinstance(record, Started)]
+    assert all(len(set(gang)) == 2 for gang in gangs)
+    assert {worker for gang in gangs for worker in gang} == {1, 2, 3, 4}
+    assert len([record for record in records if isinstance(record, Reported)]) == 12
+    state = RunState(records)
+    assert 0 < state.utilisation() <= 1
+
+
+FATES = """
+    fates = {{0: "raises", 3: "dies", 5: "hangs", 8: "leaves"}}
+    fate = fates.get(ctx.trial_id) if ctx.rank == {rank} else None
+    if fate == "raises":
+        raise ValueError("mine")
+    if fate == "dies":
+        os._exit(4)
+    if fate == "hangs":
+        time.sleep(1000)
+    if fate == "leaves":
+        return 1.0
+    ctx._rendezvous.agree(lambda: "here")
+    if ctx.trial_id in (0, 3, 5, 8):
+        time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_becomes_of_one_process_becomes_of_its_trial_and_of_no_other(search, monkeypatch, rank):
+    monkeypatch.setattr(processes, "PART_GRACE_S", 0.3)
+    monkeypatch.setattr(processes, "GRACE_S", 0.3)
+    began = time.monotonic()
+    exit_code, records = search(
+        FATES.format(rank=rank).strip(), workers=4, ranks_per_trial=2, trials=12, trial_timeout_s=3.0
+    )
+    assert time.monotonic() - began < 60
+    outcomes = ended(records)
+    assert (exit_code, set(outcomes)) == (0, set(range(12)))
+    failed = {k: o.reason for k, o in outcomes.items() if o.state is TrialState.FAILED}
+    assert failed[0] == f"on rank {rank} of its 2: ValueError: mine"
+    assert failed[3] == f"on rank {rank} of its 2: the trial's process exited with code 4"
+    assert failed[5].endswith(" of its 2: it ran longer than the trial timeout of 3 s")
+    # A leader that leaves has ended its trial; when another does, the leader hangs until its time is over.
+    assert set(failed) == ({0, 3, 5} if rank == 0 else {0, 3, 5, 8})
+    assert not any(isinstance(record, WorkerLost) for record in records)
+
+
+RECUT = """
+    names = [str(ctx.trial_id), str(os.getpid())]
+    met = ctx._rendezvous.agree(lambda: " ".join(names))
+    assert met.split()[0] == names[0]
+    if ctx.rank:
+        return None
+"""
+
+
+def test_gangs_of_several_sizes_are_cut_anew_from_warm_children(search, problem_file, tmp_path):
+    sizes = "ranks=lambda config: 1 if config['x'] < -0.3 else 2 if config['x'] < 0.4 else 4)"
+    source = SOURCE.replace('objective="loss")', f'objective="loss", {sizes}')
+    target = problem_file(source.format(body=RECUT.strip()))
+    given = resolve(Namespace(search="random", seed=1, trials=20))
+    session = begin(target, given, tmp_path / "run", workers=4)
+    workplace = Workplace(target, str(tmp_path / "trials"), str(tmp_path / "output"))
+    driver = LocalDriver(workplace, 4)
+    assert session.run(driver, ThreadedSuggester(session.search, session.sizing), workers=4) == 0
+    records = list(read_journal(session.directory.journal))
+    outcomes = ended(records)
+    assert {outcome.state for outcome in outcomes.values()} == {TrialState.COMPLETED}
+    gangs = [(record.worker, *record.others) for record in records if isinstance(record, Started)]
+    assert {len(gang) for gang in gangs} == {1, 2, 4}
+    pids = {outcome.metrics["pid"] for outcome in outcomes.values()}
+    assert len(pids) <= 4  # nobody had to be replaced
+    starts = {record.trial_id: len(record.others) + 1 for record in records if isinstance(record, Started)}
+    trials = {trial.id: trial for trial in RunState(records).ended}
+    for number, size in starts.items():
+        x = trials[number].config["x"]
+        assert size == (1 if x < -0.3 else 2 if x < 0.4 else 4)
 
 
 def test_the_time_limit_ends_trials_that_hang(search):
@@ -250,3 +352,53 @@ class TestTheDriver:
         outcome = self.events_until(driver, TrialEnded)[-1].outcome
         driver.close()
         assert outcome.value == cores_here() <= os.cpu_count()
+
+    @pytest.fixture
+    def gang(self, start):
+        """Return a function that starts a driver, and on it a trial of two workers."""
+
+        def gang(body):
+            driver = start(body)
+            self.events_until(driver, WorkerReady, 2)
+            driver.start(Start(2, Trial(7, {"x": 0.5}, ranks=2), 0, None, (1,)))
+            return driver
+
+        return gang
+
+    def test_the_leader_alone_ends_and_reports_a_trial(self, gang):
+        driver = gang(GANG.strip())
+        events = self.events_until(driver, (TrialEnded, PartDone), 2)
+        assert {type(event): event.worker for event in events} == {
+            TrialReported: 2,
+            TrialEnded: 2,
+            PartDone: 1,
+        }
+
+    def test_a_part_that_goes_on_is_ended_and_its_worker_is_there_for_the_next_trial(self, gang, monkeypatch):
+        monkeypatch.setattr(processes, "PART_GRACE_S", 0.3)
+        driver = gang("if ctx.trial_id == 7 and ctx.rank: time.sleep(1000)")
+        self.events_until(driver, TrialEnded)
+        began = time.monotonic()
+        driver.stop(Stop(1, 7))
+        driver.stop(Stop(2, 7))  # it has ended already
+        ended = self.events_until(driver, TrialEnded)[-1]
+        assert time.monotonic() - began < 3
+        assert (ended.worker, ended.outcome.reason) == (1, "its trial was over")
+        for worker in (1, 2):
+            driver.start(Start(worker, Trial(7 + worker, {"x": 0.5})))
+        outcomes = [e.outcome for e in self.events_until(driver, TrialEnded, 2) if isinstance(e, TrialEnded)]
+        assert [outcome.value for outcome in outcomes] == [0.25, 0.25]
+
+    def test_a_worker_that_is_sent_home_may_still_be_told_where_to_meet(self, gang):
+        driver = gang("if ctx.rank == 0: time.sleep(0.5)\n    " + GANG.strip())
+        driver.shut_down(1)
+        events = self.events_until(driver, TrialEnded)
+        assert events[-1].outcome.value == 0.25
+
+    def test_at_the_end_no_process_of_a_gang_is_left(self, gang):
+        driver = gang("print(os.getpid(), flush=True); ctx._rendezvous.agree(lambda: 'x'); time.sleep(1000)")
+        reported = self.events_until(driver, TrialReported)[-1]
+        pids = [keeper._process._process.pid for keeper in driver._keepers.values()]
+        assert reported.report.metrics["pid"] in pids
+        driver.close()
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
