@@ -35,7 +35,9 @@ def distribute(optimizer: Any, hvd: ModuleType | None) -> Any:
     def apply(self: Any, grads: Sequence[Any], trainable_variables: Any = None) -> Any:
         return kind.apply(self, _averages(grads, hvd, "gradients"), trainable_variables)
 
-    distributed: Any = type(kind.__name__, (kind,), {"apply": apply, "__doc__": kind.__doc__})
+    # Under its module's name too: a model that is saved with it can be loaded anywhere, with the given one.
+    about = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+    distributed: Any = type(kind.__name__, (kind,), {"apply": apply, **about})
     return distributed.from_config(optimizer.get_config())
 
 
@@ -79,6 +81,16 @@ class Together(Callback):  # type: ignore[misc]  # mypy does not follow keras
 
 def _averages(tensors: Sequence[Any], hvd: ModuleType, name: str) -> list[Any]:
     """Return the tensors' averages over all processes; None, the gradient of what is not used, stays so."""
-    present = [tensor for tensor in tensors if tensor is not None]
-    averages = iter(hvd.grouped_allreduce(present, op=hvd.Average, name=name))
-    return [None if tensor is None else next(averages) for tensor in tensors]
+    import tensorflow as tf
+
+    # An embedding's gradient is sparse, and stays so, as Keras treats it in another way than a dense one.
+    # Each goes by itself: of several beside dense ones Horovod mixes up the shapes.
+    together = [tensor for tensor in tensors if not isinstance(tensor, tf.IndexedSlices | None)]
+    averages = iter(hvd.grouped_allreduce(together, op=hvd.Average, name=name))
+
+    def average(tensor: Any) -> Any:
+        if isinstance(tensor, tf.IndexedSlices):
+            return hvd.allreduce(tensor, op=hvd.Average)
+        return None if tensor is None else next(averages)
+
+    return [average(tensor) for tensor in tensors]

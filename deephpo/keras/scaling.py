@@ -25,9 +25,11 @@ class LinearScaling(Callback):  # type: ignore[misc]  # mypy does not follow ker
         self._rate = 0.0
         self._epoch = 0
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def set_model(self, model: Any) -> None:
         """Take the learning rate of the optimizer as that of a single process."""
-        self._rate = float(self.model.optimizer.get_config()["learning_rate"])
+        super().set_model(model)
+        # Not at the beginning of the training: then a checkpoint may have brought one that is multiplied.
+        self._rate = float(model.optimizer.get_config()["learning_rate"])
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Note where the warm-up is."""
