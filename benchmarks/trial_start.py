@@ -55,7 +55,8 @@ def search(trials: int, ranks: int) -> list[TrialEntry]:
         beside = Path(sys.executable).parent
         command = [beside / "mpirun", "--with-ft", "ulfm", "-n", "3", beside / "deephpo", "search", problem]
         command += ["--search", "random", "--trials", str(trials), "--ranks-per-trial", str(ranks)]
-        subprocess.run([*command, "--run-dir", directory.path], check=True, stdout=subprocess.DEVNULL)
+        words = [str(word) for word in (*command, "--run-dir", directory.path)]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         state = RunState(read_journal(directory.journal))
     seen: set[int | None] = set()
     warm = []

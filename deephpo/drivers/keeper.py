@@ -66,9 +66,9 @@ class Keeper:
         """Tell the child where its gang meets."""
         self._process.pass_on(meeting)
 
-    def stop(self, trial_id: int) -> None:
+    def disband(self, trial_id: int) -> None:
         """Let the child's part of a trial end that is over."""
-        self._process.stop(trial_id)
+        self._process.disband(trial_id)
 
     def poll(self) -> list[Event]:
         """Return what happened to the child."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import wait
 
 from deephpo.drivers.keeper import Keeper, assignments
-from deephpo.engine.events import Event, Start, Stop
+from deephpo.engine.events import Event, Start, Disband
 from deephpo.hardware.devices import share_out, visible_devices
 from deephpo.worker.messages import Meeting
 from deephpo.worker.workplace import Workplace
@@ -49,9 +49,9 @@ class LocalDriver:
         for worker, assignment in assignments(self._workplace, start, hosts):
             self._keepers[worker].submit(assignment)
 
-    def stop(self, stop: Stop) -> None:
+    def disband(self, disband: Disband) -> None:
         """Let a child's part of a trial end that is over."""
-        self._keepers[stop.worker].stop(stop.trial_id)
+        self._keepers[disband.worker].disband(disband.trial_id)
 
     def shut_down(self, worker: int) -> None:
         """Let a child end."""

@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 
 from deephpo.drivers.keeper import Keeper, assignments
 from deephpo.drivers.world import FAREWELL_S, MASTER, Tag, World
-from deephpo.engine.events import Event, Start, Stop, WorkerAlive, WorkerGone, WorkerReady
+from deephpo.engine.events import Event, Start, Disband, WorkerAlive, WorkerGone, WorkerReady
 from deephpo.engine.patience import PATIENCE_S, longer
 from deephpo.errors import LaunchError
 from deephpo.worker.limits import GRACE_S
@@ -57,9 +57,9 @@ class MpiDriver:
         for worker, assignment in assignments(self._workplace, start, hosts):
             self._world.send(worker, Tag.TRIAL, assignment)
 
-    def stop(self, stop: Stop) -> None:
+    def disband(self, disband: Disband) -> None:
         """Let a worker's part of a trial end that is over."""
-        self._world.send(stop.worker, Tag.STOP, stop.trial_id)
+        self._world.send(disband.worker, Tag.DISBAND, disband.trial_id)
 
     def shut_down(self, worker: int) -> None:
         """Send a worker home."""
@@ -193,8 +193,8 @@ class _Worker:
                 self._keeper.send_home()
             elif tag is Tag.TRIAL:
                 self._keeper.submit(content)
-            elif tag is Tag.STOP:
-                self._keeper.stop(content)
+            elif tag is Tag.DISBAND:
+                self._keeper.disband(content)
             elif tag is Tag.MEETING:
                 self._keeper.pass_on(content)
         if MASTER in self._world.failed:

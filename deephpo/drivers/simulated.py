@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from deephpo.engine.events import Event, PartDone, Start, Stop, TrialEnded, TrialReported, WorkerReady
+from deephpo.engine.events import Event, PartDone, Start, Disband, TrialEnded, TrialReported, WorkerReady
 from deephpo.errors import ProblemError
 from deephpo.trial import Outcome, Report, Trial
 from deephpo.worker.messages import Gone, Lasted
@@ -82,7 +82,7 @@ class SimulatedDriver:
             self.clock.started(duration_s)
         self.clock.go_on()
 
-    def stop(self, stop: Stop) -> None:
+    def disband(self, disband: Disband) -> None:
         """Let a worker's part of a trial end, which it does at the same time as the others' here."""
 
     def shut_down(self, worker: int) -> None:

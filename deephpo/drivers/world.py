@@ -47,7 +47,7 @@ class Tag(IntEnum):
 
     WORKPLACE = 1
     TRIAL = 2
-    STOP = 3
+    DISBAND = 3
     SHUT_DOWN = 4
     FAREWELL = 5
     MEETING = 6

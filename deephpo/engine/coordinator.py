@@ -26,7 +26,7 @@ from deephpo.engine.events import (
     PartDone,
     ShutDown,
     Start,
-    Stop,
+    Disband,
     StopRequested,
     SuggestionsMade,
     Tell,
@@ -179,7 +179,7 @@ class Coordinator:
             actions += self._lose(worker, f"not a word from it for {self._terms.lease_s:g} s", now_s)
             self._roster.fall_silent(worker, had_trial=gang is not None)
             if gang is not None and len(gang.workers) > 1:  # it would wait for the others, which are gone
-                actions.append(Stop(worker, gang.trial.id))
+                actions.append(Disband(worker, gang.trial.id))
         return actions
 
     def _lose(self, worker: int, reason: str, now_s: float) -> list[Action]:
@@ -196,14 +196,14 @@ class Coordinator:
 
     def _preempt_or_give_up(self, worker: int, gang: Gang, reason: str, now_s: float) -> list[Action]:
         """Let a trial that lost a worker go out again, unless it lost too many."""
-        trial, stops = gang.trial, self._dissolve(gang)
+        trial, released = gang.trial, self._dissolve(gang)
         self._losses[trial.id] += 1
         if self._losses[trial.id] <= self._terms.retries:
             self._buffer.put_back(trial)
-            return [*stops, _preempted(worker, trial, reason, now_s)]
+            return [*released, _preempted(worker, trial, reason, now_s)]
         why = f"given up: it lost {self._losses[trial.id]} workers, the last one because: {reason}"
         outcome = Outcome(trial.id, TrialState.FAILED, reason=why)
-        return stops + self._record_end(worker, trial, outcome, now_s)
+        return released + self._record_end(worker, trial, outcome, now_s)
 
     # Trials report and end.
 
@@ -226,17 +226,17 @@ class Coordinator:
         self._set_free(worker, now_s)
         if not self._gangs.runs(gang):  # it was over before, and this worker's part with it
             return []
-        trial, stops = gang.trial, self._dissolve(gang)
+        trial, released = gang.trial, self._dissolve(gang)
         if outcome.state is TrialState.PREEMPTED:  # not its own fault, and not told to the search
             self._buffer.put_back(trial)
-            return [*stops, Write(Ended(now_s, worker, outcome))]
+            return [*released, Write(Ended(now_s, worker, outcome))]
         if outcome.state is TrialState.COMPLETED:
             self._durations.add(now_s - gang.started_s)
         elif outcome.state is TrialState.FAILED and len(gang.workers) > 1:
             place = gang.workers.index(worker)
             reason = f"on rank {place} of its {len(gang.workers)}: {outcome.reason}"
             outcome = replace(outcome, reason=reason)
-        return stops + self._record_end(worker, trial, outcome, now_s)
+        return released + self._record_end(worker, trial, outcome, now_s)
 
     def _release(self, event: PartDone, now_s: float) -> list[Action]:
         """Let a worker be free that did its part; its trial goes on as long as the others are at it."""
@@ -253,7 +253,7 @@ class Coordinator:
 
     def _dissolve(self, gang: Gang) -> list[Action]:
         """Let a trial be over for all of its workers."""
-        return [Stop(worker, gang.trial.id) for worker in self._gangs.dissolve(gang)]
+        return [Disband(worker, gang.trial.id) for worker in self._gangs.dissolve(gang)]
 
     def _record_end(self, worker: int, trial: Trial, outcome: Outcome, now_s: float) -> list[Action]:
         self._settled += 1

@@ -132,7 +132,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Disband:
     """End a worker's part of a trial that is over, if it does not end by itself in a moment."""
 
     worker: int
@@ -149,4 +149,4 @@ class ShutDown:
 Thought = Ask | Foretell | Tell
 """What the search is told or asked."""
 
-Action = Write | Thought | Start | Stop | ShutDown
+Action = Write | Thought | Start | Disband | ShutDown

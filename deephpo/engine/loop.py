@@ -13,7 +13,7 @@ from deephpo.engine.events import (
     Foretell,
     ShutDown,
     Start,
-    Stop,
+    Disband,
     StopRequested,
     Tell,
     Thought,
@@ -36,7 +36,7 @@ class Driver(Protocol):
     def start(self, start: Start) -> None:
         """Send a trial to its workers; never waits."""
 
-    def stop(self, stop: Stop) -> None:
+    def disband(self, disband: Disband) -> None:
         """Tell a worker that the trial is over of which it is doing a part; never waits."""
 
     def shut_down(self, worker: int) -> None:
@@ -121,8 +121,8 @@ class SearchLoop:
                     self._driver.start(action)
                 case Ask() | Foretell() | Tell():
                     thoughts.append(action)
-                case Stop():
-                    self._driver.stop(action)
+                case Disband():
+                    self._driver.disband(action)
                 case ShutDown():
                     self._driver.shut_down(action.worker)
                 case Write():

@@ -106,7 +106,7 @@ class TrialProcess:
         if self._assignment is not None and _is_of(meeting, self._assignment):
             self._say(meeting)
 
-    def stop(self, trial_id: int) -> None:
+    def disband(self, trial_id: int) -> None:
         """Let a trial that is over for its other ranks end here, by itself or after a moment."""
         if self._assignment is not None and self._assignment.trial_id == trial_id:
             self._over_at_s = time.monotonic() + PART_GRACE_S

@@ -13,7 +13,7 @@ from deephpo.drivers.local import LocalDriver, cores_here
 from deephpo.engine.events import (
     PartDone,
     Start,
-    Stop,
+    Disband,
     TrialEnded,
     TrialReported,
     WorkerGone,
@@ -379,8 +379,8 @@ class TestTheDriver:
         driver = gang("if ctx.trial_id == 7 and ctx.rank: time.sleep(1000)")
         self.events_until(driver, TrialEnded)
         began = time.monotonic()
-        driver.stop(Stop(1, 7))
-        driver.stop(Stop(2, 7))  # it has ended already
+        driver.disband(Disband(1, 7))
+        driver.disband(Disband(2, 7))  # it has ended already
         ended = self.events_until(driver, TrialEnded)[-1]
         assert time.monotonic() - began < 3
         assert (ended.worker, ended.outcome.reason) == (1, "its trial was over")

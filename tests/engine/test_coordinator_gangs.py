@@ -18,7 +18,7 @@ from deephpo.engine.events import (
     PartDone,
     ShutDown,
     Start,
-    Stop,
+    Disband,
     StopRequested,
     SuggestionsMade,
     Tell,
@@ -153,12 +153,12 @@ class TestTheEndOfATrial:
         assert of(actions, Start)[0].workers == (4, 2, 3)
         actions = game.tell(ended(1, 0))
         assert kinds(actions)[:2] == ["Ended", "Tell"]
-        assert of(actions, Stop) == []
+        assert of(actions, Disband) == []
 
     def test_the_leader_first_stops_the_others_whose_parts_change_nothing_more(self, game):
         actions = game.tell(ended(1, 0))
-        assert kinds(actions)[:4] == ["Stop", "Stop", "Ended", "Tell"]
-        assert of(actions, Stop) == [Stop(2, 0), Stop(3, 0)]
+        assert kinds(actions)[:4] == ["Disband", "Disband", "Ended", "Tell"]
+        assert of(actions, Disband) == [Disband(2, 0), Disband(3, 0)]
         assert records(actions, Ended)[0].outcome.value == 0.5
         # They are not free before they say so.
         assert of(actions, Start) == []
@@ -171,7 +171,7 @@ class TestTheEndOfATrial:
     def test_whoever_fails_ends_the_trial_for_all_and_is_named(self, game, worker, rank):
         actions = game.tell(ended(worker, 0, FAILED, "ValueError: no"))
         others = [w for w in (1, 2, 3) if w != worker]
-        assert of(actions, Stop) == [Stop(w, 0) for w in others]
+        assert of(actions, Disband) == [Disband(w, 0) for w in others]
         (end,) = records(actions, Ended)
         assert (end.worker, end.outcome.reason) == (worker, f"on rank {rank} of its 3: ValueError: no")
         assert of(actions, Tell)[0].outcome == end.outcome
@@ -206,8 +206,8 @@ class TestALoss:
         game = Game(5, [3, 1, 1, 3, 3, 3])
         assert game.starts == [(0, (1, 2, 3)), (1, (4,)), (2, (5,))]
         actions = game.tell(WorkerGone(2, "rank 2 died"))
-        assert kinds(actions) == ["Stop", "Stop", "Ended", "WorkerLost"]
-        assert of(actions, Stop) == [Stop(1, 0), Stop(3, 0)]
+        assert kinds(actions) == ["Disband", "Disband", "Ended", "WorkerLost"]
+        assert of(actions, Disband) == [Disband(1, 0), Disband(3, 0)]
         outcome = records(actions, Ended)[0].outcome
         assert outcome == Outcome(0, PREEMPTED, reason="rank 2 died")
         assert of(game.tell(PartDone(1, 0)), Start) == []
@@ -221,7 +221,7 @@ class TestALoss:
         actions = game.tell(*(WorkerGone(worker, "the node died") for worker in node))
         assert len(records(actions, Ended)) == 1
         assert len(records(actions, WorkerLost)) == 4
-        assert of(actions, Stop) == [Stop(worker, 0) for worker in node[1:]]
+        assert of(actions, Disband) == [Disband(worker, 0) for worker in node[1:]]
         leader, *others = game.starts[1][1]
         (again,) = of(game.tell(*(PartDone(worker, 1) for worker in others), ended(leader, 1)), Start)
         assert (again.trial.id, again.attempt) == (0, 1)
@@ -243,8 +243,8 @@ class TestALoss:
     def test_a_member_that_starts_anew_is_such_a_loss(self):
         game = Game(2, [2])
         actions = game.tell(WorkerReady(2, "node0"))
-        assert kinds(actions) == ["Stop", "Ended", "WorkerLost", "WorkerJoined"]
-        assert of(actions, Stop) == [Stop(1, 0)]
+        assert kinds(actions) == ["Disband", "Ended", "WorkerLost", "WorkerJoined"]
+        assert of(actions, Disband) == [Disband(1, 0)]
         actions = game.tell(PartDone(1, 0))
         assert of(actions, Start) == [Start(1, trial(0, 2), attempt=1, others=(2,))]
 
@@ -253,7 +253,7 @@ class TestALoss:
         for loss in range(RETRIES + 1):
             assert records(game.actions, Started)[-1].trial_id == 0
             actions = game.tell(WorkerGone(2, f"loss {loss}"))
-            assert of(actions, Stop) == [Stop(1, 0)]
+            assert of(actions, Disband) == [Disband(1, 0)]
             if loss < RETRIES:
                 game.tell(PartDone(1, 0), WorkerReady(2, "node0"))
         why = f"given up: it lost {RETRIES + 1} workers, the last one because: loss {RETRIES}"
@@ -273,11 +273,11 @@ class TestSilence:
         actions = game.tell(after_s=20.0)
         assert records(actions, Ended)[0].outcome.state is PREEMPTED
         assert records(actions, WorkerLost)[0].worker == 3
-        assert {stop.worker for stop in of(actions, Stop)} >= {1, 2}
+        assert {disband.worker for disband in of(actions, Disband)} >= {1, 2}
 
     def test_the_silent_member_itself_is_told_for_it_would_wait_for_the_others(self, game):
         actions = game.tell(after_s=20.0)
-        assert Stop(3, 0) in actions
+        assert Disband(3, 0) in actions
 
     @pytest.mark.parametrize(
         "word", [PartDone(3, 0), ended(3, 0, FAILED, "its trial was over")], ids=["done", "failed"]
@@ -296,7 +296,7 @@ class TestSilence:
     def test_of_a_member_that_had_only_to_end_its_part_is_remembered_too(self, game):
         game.tell(ended(1, 0), PartDone(2, 0))
         actions = game.tell(after_s=20.0)
-        assert kinds(actions) == ["WorkerLost", "Stop"]
+        assert kinds(actions) == ["WorkerLost", "Disband"]
         assert game.tell(WorkerAlive(3)) == []
         assert records(game.tell(PartDone(3, 0)), WorkerJoined)[0].worker == 3
 
@@ -304,7 +304,7 @@ class TestSilence:
         game = Game(2, [2], lease_s=60.0)
         game.tell(WorkerAlive(2), after_s=50.0)
         actions = game.tell(after_s=20.0)
-        assert Stop(2, 0) in actions
+        assert Disband(2, 0) in actions
         late = game.tell(ended(1, 0))
         assert kinds(late)[:2] == ["Ignored", "WorkerJoined"]
         assert of(late, Tell) == []
@@ -320,12 +320,12 @@ class TestTheEndOfTheSearch:
         assert [(end.worker, end.outcome.trial_id) for end in ends[:2]] == [(1, 0), (4, 1)]
         assert all(end.outcome.state is PREEMPTED for end in ends)
         assert of(actions, ShutDown) == [ShutDown(worker) for worker in (1, 2, 3, 4)]
-        assert of(actions, Stop) == []
+        assert of(actions, Disband) == []
 
     def test_comes_with_the_last_result_although_members_are_still_at_it(self):
         game = Game(2, [2], trials=1)
         actions = game.tell(ended(1, 0))
-        assert kinds(actions) == ["Stop", "Ended", "Tell", "Finished", "ShutDown", "ShutDown"]
+        assert kinds(actions) == ["Disband", "Ended", "Tell", "Finished", "ShutDown", "ShutDown"]
         assert game.coordinator.exit_code == 0
 
     def test_does_not_come_too_soon_while_members_end_their_parts(self):
@@ -592,7 +592,7 @@ class Crew:
                     self.at[worker] = started.id, rank
                 self.alone -= set(action.workers)
                 self.alone |= {action.worker} if not action.others else set()
-            case Stop(worker=worker, trial_id=trial_id):
+            case Disband(worker=worker, trial_id=trial_id):
                 assert self.at.get(worker, (trial_id,))[0] == trial_id
                 if worker in self.at:
                     self.told_to_stop.add(worker)

@@ -606,7 +606,7 @@ def test_a_part_that_goes_on_when_its_trial_is_over_is_ended_and_the_next_child_
     pid = pid_of(process)
     begin(process, "hang", 3, place=SECOND)
     began = time.monotonic()
-    process.stop(3)
+    process.disband(3)
     outcome = messages_until(process, Outcome)[-1]
     assert 0.5 <= time.monotonic() - began < 3
     assert (outcome.trial_id, outcome.reason) == (3, "its trial was over")
@@ -618,7 +618,7 @@ def test_a_part_that_ends_soon_after_its_trial_keeps_its_child(start):
     process = start()
     pid = pid_of(process)
     begin(process, "slow", 3, place=SECOND)
-    process.stop(3)
+    process.disband(3)
     assert messages_until(process, PartEnded)[-1] == PartEnded(3)
     assert pid_of(process) == pid
 
@@ -627,11 +627,11 @@ def test_a_part_that_ends_soon_after_its_trial_keeps_its_child(start):
 def test_word_that_another_trial_is_over_harms_none(start, monkeypatch, trial_id):
     monkeypatch.setattr(processes, "PART_GRACE_S", 0.0)
     process = start()
-    process.stop(trial_id)
+    process.disband(trial_id)
     begin(process, "slow", 3)
-    process.stop(trial_id)
+    process.disband(trial_id)
     assert messages_until(process, Outcome)[-1].value == 0.5
-    process.stop(3)  # the two crossed on their way
+    process.disband(3)  # the two crossed on their way
     assert outcome_of(process, "slow", 4).value == 0.5
 
 
@@ -639,7 +639,7 @@ def test_a_trial_that_was_over_before_it_began_is_ended_when_the_child_is_there(
     monkeypatch.setattr(processes, "PART_GRACE_S", 0.0)
     process = start("import time\ntime.sleep(0.5)\n" + SOURCE)
     begin(process, "hang", 3, place=SECOND)
-    process.stop(3)
+    process.disband(3)
     assert messages_until(process, Outcome)[-1].reason == "its trial was over"
     assert outcome_of(process, "value", 4).value == 0.5
 
