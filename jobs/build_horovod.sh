@@ -5,7 +5,7 @@
 #
 # The wheel is kept in ~/.cache/deephpo/wheels (or $XDG_CACHE_HOME/deephpo/wheels), once for each version of
 # TensorFlow and Python; with it the second call takes a second.  Gloo only: the processes of a trial are no
-# MPI ranks.  For GPUs set HOROVOD_GPU_OPERATIONS=NCCL and the like before, as Horovod's own guide says.
+# MPI ranks.  Without GPU code: with it Horovod 0.28.1 needs headers of XLA that TensorFlow does not ship.
 # Needs g++; cmake is taken from PyPI if there is none.
 set -euo pipefail
 
@@ -13,7 +13,7 @@ PYTHON=$(command -v "${1:-python3}")
 VERSION=0.28.1
 JOBS=${JOBS:-$(nproc)}
 
-if "$PYTHON" -c 'import horovod' 2>/dev/null; then
+if "$PYTHON" -c 'import horovod.tensorflow' 2>/dev/null; then
     echo "Horovod is installed already."
     exit 0
 fi
@@ -29,7 +29,7 @@ if ! command -v g++ >/dev/null; then
 fi
 
 tag=$("$PYTHON" -c 'import sys; print(f"cp{sys.version_info.major}{sys.version_info.minor}")')
-kept=${XDG_CACHE_HOME:-$HOME/.cache}/deephpo/wheels/horovod-$VERSION-$tag-tensorflow-$tensorflow-${HOROVOD_GPU_OPERATIONS:-cpu}
+kept=${XDG_CACHE_HOME:-$HOME/.cache}/deephpo/wheels/horovod-$VERSION-$tag-tensorflow-$tensorflow
 if ! ls "$kept"/horovod-*.whl >/dev/null 2>&1; then
     echo "Building Horovod $VERSION against TensorFlow $tensorflow with $JOBS jobs; this takes some minutes ..."
     work=$(mktemp -d)
@@ -46,6 +46,7 @@ if ! ls "$kept"/horovod-*.whl >/dev/null 2>&1; then
         PATH=$(dirname "$PYTHON"):$PATH
     fi
     export CPATH=$work/include${CPATH:+:$CPATH} MAKEFLAGS=-j$JOBS PATH=$(dirname "$PYTHON"):$PATH
+    unset HOROVOD_GPU_OPERATIONS HOROVOD_GPU
     export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
     export HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1
     if ! "$PYTHON" -m pip wheel --quiet --no-build-isolation --no-deps -w "$work/dist" "horovod==$VERSION" \

@@ -7,12 +7,11 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deephpo.cli.failures import explain
 from deephpo.drivers.launch import launch_of
-from deephpo.errors import MissingPackageError, OptionError
+from deephpo.errors import LaunchError, MissingPackageError, OptionError
 
 if TYPE_CHECKING:
     from deephpo.cli.session import Session
@@ -58,22 +57,17 @@ def _search_over_mpi(prepare: Callable[[int | None], Session], share_gpus: bool)
     from deephpo.drivers.mpi import LEASE_S, MpiDriver, dismiss, leave_last, serve
     from deephpo.drivers.world import MASTER, join_world
 
-    world = join_world()
+    world = join_world(share_gpus)
     if world.rank != MASTER:
         return world.leave(0 if serve(world) or not leave_last(world) else _without_a_master())
     workers = world.size - 1
     place = f"{workers} MPI worker{'s' if workers > 1 else ''}"
     try:
-        world.node.devices_of(MASTER, share_gpus)  # else each worker of the node would refuse
+        if world.refusal:
+            raise LaunchError(world.refusal)
         # Only here: it brings numpy and scikit-learn, which rank 0 alone pays for.
         session = prepare(workers)
-        exit_code = _search(
-            session,
-            place,
-            lambda workplace: MpiDriver(world, replace(workplace, share_gpus=share_gpus)),
-            workers,
-            LEASE_S,
-        )
+        exit_code = _search(session, place, lambda workplace: MpiDriver(world, workplace), workers, LEASE_S)
     except BaseException as error:  # noqa: BLE001  (the process border: the other ranks wait to be sent home)
         exit_code = explain(error)
     return world.leave(exit_code, everybody_left=dismiss(world))

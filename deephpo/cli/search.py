@@ -48,7 +48,7 @@ def add_worker_arguments(parser: argparse.ArgumentParser, drivers: Sequence[str]
     where.add_argument(
         "--share-gpus",
         action="store_true",
-        help="over MPI: let several workers of a node train on the same GPU",
+        help="over MPI: let several workers of a node train on the same GPU; say it again on resume",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import wait
 
 from deephpo.drivers.keeper import Keeper, assignments
-from deephpo.engine.events import Event, Start, Disband
+from deephpo.engine.events import Disband, Event, Start
 from deephpo.hardware.devices import share_out, visible_devices
 from deephpo.worker.messages import Meeting
 from deephpo.worker.workplace import Workplace

@@ -14,9 +14,8 @@ from multiprocessing.connection import wait
 
 from deephpo.drivers.keeper import Keeper, assignments
 from deephpo.drivers.world import FAREWELL_S, MASTER, Tag, World
-from deephpo.engine.events import Event, Start, Disband, WorkerAlive, WorkerGone, WorkerReady
+from deephpo.engine.events import Disband, Event, Start, WorkerAlive, WorkerGone, WorkerReady
 from deephpo.engine.patience import PATIENCE_S, longer
-from deephpo.errors import LaunchError
 from deephpo.worker.limits import GRACE_S
 from deephpo.worker.messages import Meeting
 from deephpo.worker.workplace import Workplace
@@ -105,10 +104,9 @@ def serve(world: World) -> bool:
     if workplace is not None:
         try:
             _Worker(world, _keeper(world, workplace)).run()
-        except (OSError, LaunchError) as error:
+        except OSError as error:
             # Where MPI has no fault tolerance a rank that dies ends the job: so it says why, and waits.
-            why = error.strerror if isinstance(error, OSError) else error
-            reason = f"its process could not be started: {why}"
+            reason = f"its process could not be started: {error.strerror}"
             world.send(MASTER, Tag.EVENTS, [WorkerGone(world.rank, reason)])
             _first_message(world)
     # Asked before the goodbye: the master may leave as soon as it has that.
@@ -119,10 +117,9 @@ def serve(world: World) -> bool:
 
 
 def _keeper(world: World, workplace: Workplace) -> Keeper:
-    """Start this rank's child, with its part of the node; raises OSError or LaunchError if that cannot be."""
-    node, rank = world.node, world.rank
-    devices = node.devices_of(rank, workplace.share_gpus)
-    return Keeper(rank, workplace, node.cores_of(rank), devices, partial(_post, world))
+    """Start this rank's child, with its part of the node; raises OSError if that cannot be."""
+    cores = world.node.cores_of(world.rank)
+    return Keeper(world.rank, workplace, cores, world.devices, partial(_post, world))
 
 
 def _post(world: World, workers: Sequence[int], meeting: Meeting) -> None:

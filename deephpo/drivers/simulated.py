@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from deephpo.engine.events import Event, PartDone, Start, Disband, TrialEnded, TrialReported, WorkerReady
+from deephpo.engine.events import Disband, Event, PartDone, Start, TrialEnded, TrialReported, WorkerReady
 from deephpo.errors import ProblemError
 from deephpo.trial import Outcome, Report, Trial
 from deephpo.worker.messages import Gone, Lasted

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import platform
 import sys
 import time
 from collections import deque
@@ -27,6 +28,7 @@ from deephpo.drivers.launch import launch_of
 from deephpo.drivers.node import Node, sight_of
 from deephpo.engine.patience import PATIENCE_S
 from deephpo.errors import LaunchError, MissingPackageError, how_to_install
+from deephpo.hardware.devices import Devices
 
 MASTER = 0
 FAREWELL_S = 30.0
@@ -56,9 +58,12 @@ class Tag(IntEnum):
 
 
 class World:
-    """This process's place among the ranks of the job, and its letter box."""
+    """This process's place among the ranks of the job, and its letter box.
 
-    def __init__(self, mpi: Any) -> None:
+    share_gpus: whether several ranks of a node may own the same accelerator.
+    """
+
+    def __init__(self, mpi: Any, share_gpus: bool = False) -> None:
         self._mpi = mpi
         self._comm = mpi.COMM_WORLD
         self._comm.Set_errhandler(mpi.ERRORS_RETURN)
@@ -73,11 +78,15 @@ class World:
         self.failed: set[int] = set()
         """The ranks that died, as far as MPI told us."""
         self._unmourned: list[int] = []
-        self.node = self._look_around()
-        """What the ranks of this node see of its cores and accelerators."""
+        self.node, blind = self._look_around()
+        """What the worker ranks of this node see of its cores and accelerators."""
+        self.devices, crowded = self._own_devices(share_gpus)
+        """The accelerators that this rank's trials own."""
+        self.refusal = self._first(blind or crowded)
+        """On the master: why the job cannot be as it was started, if it cannot be so on any node."""
 
-    def _look_around(self) -> Node:
-        """Return what the ranks of this node see; a collective over them."""
+    def _look_around(self) -> tuple[Node, str]:
+        """Return what the worker ranks of this node see, or why that is not known; a collective over them."""
         mine = sight_of(self.rank)
         try:
             node = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
@@ -85,9 +94,27 @@ class World:
             node.Free()
         except self._mpi.Exception as error:
             self._note_failure(error)
-            sights = [mine]
+            return Node(
+                (mine,)
+            ), "its ranks could not tell each other what they see of it; start the job again"
         # The master computes too, but little and seldom: what it sees is the workers'.
-        return Node(tuple(sight for sight in sights if sight.rank != MASTER))
+        return Node(tuple(sight for sight in sights if sight.rank != MASTER)), ""
+
+    def _own_devices(self, share: bool) -> tuple[Devices, str]:
+        """Return the accelerators that this rank's trials own, or why they cannot have any."""
+        try:
+            return self.node.devices_of(self.rank, share), ""
+        except LaunchError as error:
+            return Devices(), str(error)
+
+    def _first(self, refusal: str) -> str:
+        """Return the refusal of any rank on the master; a collective over all."""
+        seen = f"{platform.node()}: {refusal}" if refusal else ""
+        try:
+            return self._comm.reduce(seen, op=lambda one, other: one or other, root=MASTER) or ""
+        except self._mpi.Exception as error:
+            self._note_failure(error)
+            return seen
 
     def receive(self, most: int = _MOST_AT_ONCE) -> Iterator[tuple[int, Tag, Any]]:
         """Yield the messages that are there: source, tag, content."""
@@ -191,7 +218,7 @@ class World:
         self.failed.update(ranks)
 
 
-def join_world() -> World:
+def join_world(share_gpus: bool = False) -> World:
     """Start MPI, and return this process's place in it.
 
     Raises MissingPackageError or LaunchError when there is no MPI, or it is not the one that started us.
@@ -208,7 +235,7 @@ def join_world() -> World:
         raise LaunchError(
             "A search over MPI needs a master and a worker, two ranks at least: mpirun -n 2 ..."
         )
-    return World(mpi)
+    return World(mpi, share_gpus)
 
 
 def _load_mpi() -> Any:

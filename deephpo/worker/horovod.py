@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from deephpo.errors import UserError
+from deephpo.worker.environment import environment
 from deephpo.worker.network import interface_towards_others
 from deephpo.worker.place import Place
 from deephpo.worker.rendezvous import Rendezvous
@@ -44,7 +45,7 @@ def horovod_over(rendezvous: Rendezvous) -> Iterator[ModuleType]:
         raise HorovodError("ctx.horovod() is in use already: leave its `with` before the next one.")
     place = rendezvous.place
     where = rendezvous.agree(lambda: _listen(place))
-    with _environment(_variables(place, where)):
+    with environment(_variables(place, where)):
         hvd.init()
     try:
         yield hvd
@@ -63,22 +64,6 @@ def _failures_of_operations() -> tuple[type[Exception], ...]:
     from horovod.common.exceptions import HorovodInternalError
 
     return tf.errors.UnknownError, HorovodInternalError
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables for a moment: what the trial starts is not to take itself for a part of the gang."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        # These alone: other threads may be reading the others.
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _load() -> ModuleType:

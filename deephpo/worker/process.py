@@ -65,6 +65,8 @@ class TrialProcess:
         self._meetings: list[Meeting] = []
         """Those of the running trial, for another child should this one not get to them, and those of a trial
         that has not come yet: the two come from different ranks."""
+        self._unsaid: list[FromProcess] = []
+        """What is to be handed on with the next poll."""
         self._over_at_s: float | None = None
         """When a trial that is over for the others is to have ended here too."""
         self._begun_s: float | None = None
@@ -88,27 +90,29 @@ class TrialProcess:
         return [self._line, self._printed] if self._output.open else [self._line]
 
     def submit(self, assignment: Assignment) -> None:
-        """Send a trial to the child; it waits there if the problem is still being loaded."""
+        """Send a trial to the child, as soon as that has loaded the problem."""
         if self._process is None:
             return
         self._assignment = assignment
-        self._begun_s = None if self._failed_starts else time.monotonic()
-        self._output.drain(self._printed)  # what is there is the trial's before
-        self._output.forget()
-        self._say(assignment)
-        self._meetings = [meeting for meeting in self._meetings if _is_of(meeting, assignment)]
-        for meeting in self._meetings:
-            self._say(meeting)
+        self._begun_s = None
+        if not self._failed_starts:
+            self._hand_over(assignment)
 
     def pass_on(self, meeting: Meeting) -> None:
         """Tell the child where its gang meets, now or when its trial comes."""
         self._meetings.append(meeting)
-        if self._assignment is not None and _is_of(meeting, self._assignment):
+        assignment = self._assignment if self._begun_s is not None else None
+        if assignment is not None and _is_of(meeting, assignment):
             self._say(meeting)
 
     def disband(self, trial_id: int) -> None:
         """Let a trial that is over for its other ranks end here, by itself or after a moment."""
-        if self._assignment is not None and self._assignment.trial_id == trial_id:
+        if self._assignment is None or self._assignment.trial_id != trial_id:
+            return
+        if self._begun_s is None:
+            self._assignment = None
+            self._unsaid.append(PartEnded(trial_id))
+        elif self._over_at_s is None:
             self._over_at_s = time.monotonic() + PART_GRACE_S
 
     def poll(self) -> list[FromProcess]:
@@ -117,7 +121,7 @@ class TrialProcess:
             return []
         ended = self._process.poll() is not None
         self._output.drain(self._printed)
-        messages: list[FromProcess] = []
+        messages, self._unsaid = self._unsaid, []
         try:
             while self._line.poll() and len(messages) < _MOST_AT_ONCE:
                 messages += self._receive(self._line.recv())
@@ -159,7 +163,8 @@ class TrialProcess:
                 return [Gone(f"{self._target} was changed while the search ran; end it, or undo the change")]
             case Loaded():
                 self._failed_starts = 0
-                self._begun_s = time.monotonic()
+                if self._assignment is not None:
+                    self._hand_over(self._assignment)
             case Outcome() | PartEnded():
                 self._assignment = self._over_at_s = None
                 if self._doom:
@@ -188,6 +193,16 @@ class TrialProcess:
         if broken is not None:
             self._doom, self._kill_at_s = broken, now + GRACE_S
             self._signal_group(signal.SIGTERM)
+
+    def _hand_over(self, assignment: Assignment) -> None:
+        """Let the child begin a trial."""
+        self._begun_s = time.monotonic()
+        self._output.drain(self._printed)  # what is there is the trial's before
+        self._output.forget()
+        self._say(assignment)
+        self._meetings = [meeting for meeting in self._meetings if _is_of(meeting, assignment)]
+        for meeting in self._meetings:
+            self._say(meeting)
 
     def _say(self, message: ToChild) -> None:
         # A child that just died is noticed, and its trial accounted for, at the next poll.
@@ -247,6 +262,7 @@ class TrialProcess:
         reason = self._cause_of_death()
         self._output.drain(self._printed)
         detail = self._output.tail()
+        self._output.forget()
         self._close()
         if self._leaving:
             return []
@@ -260,7 +276,6 @@ class TrialProcess:
         if self._assignment is None:
             return []
         if loading:  # the trial had not begun
-            self.submit(self._assignment)
             return []
         trial_id, self._assignment, self._over_at_s = self._assignment.trial_id, None, None
         reason = self._take_doom() or f"the trial's process {reason}"

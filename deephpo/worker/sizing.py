@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from multiprocessing.connection import wait
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -56,6 +57,9 @@ class ProblemSizing:
 
     def __init__(self, target: str, samples: Sequence[Config]) -> None:
         self._process = TrialProcess(target, limits=Limits(_TIMEOUT_S))
+        self._in_use = Lock()
+        """The search asks beside the loop, which closes."""
+        self._closed = False
         self._asked = 0
         try:
             sizes = [self._size_of(config) for config in samples]
@@ -70,19 +74,24 @@ class ProblemSizing:
 
         It is asked once more where the trial runs, and what is wrong with it is that trial's failure.
         """
-        try:
-            return self._size_of(config)
-        except ProblemError:
-            return 1
+        with self._in_use:
+            try:
+                return self._size_of(config)
+            except ProblemError:
+                return 1
 
     def close(self) -> None:
         """End the child."""
-        self._process.kill()
+        self._closed = True
+        with self._in_use:
+            self._process.kill()
 
     def _size_of(self, config: Config) -> int:
+        if self._closed:
+            return 1
         self._process.submit(Assignment(self._asked, config, 0, "", wants_ranks=True))
         self._asked += 1
-        while self._process.sources:
+        while self._process.sources and not self._closed:
             wait(self._process.sources, timeout=0.1)
             for message in self._process.poll():
                 match message:

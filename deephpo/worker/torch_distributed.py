@@ -9,8 +9,11 @@ from types import ModuleType
 from typing import Any
 
 from deephpo.errors import UserError
+from deephpo.worker.environment import environment
 from deephpo.worker.network import interface_towards_others
 from deephpo.worker.rendezvous import Rendezvous
+
+_INTERFACE = "GLOO_SOCKET_IFNAME"
 
 
 class TorchError(UserError):
@@ -35,9 +38,9 @@ def torch_over(rendezvous: Rendezvous, device: str) -> Iterator[ModuleType]:
 
     address, port = rendezvous.agree(listen).rsplit(":", 1)
     store = stores[0] if stores else dist.TCPStore(address, int(port), place.size, False)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", interface.name)
     backend = "nccl" if device.startswith("gpu") and dist.is_nccl_available() else "gloo"
-    dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size)
+    with environment({_INTERFACE: os.environ.get(_INTERFACE) or interface.name}):
+        dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size)
     try:
         yield dist
     finally:

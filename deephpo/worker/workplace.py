@@ -39,8 +39,6 @@ class Workplace:
     """What one trial may take."""
     notice_s: float = 0.0
     """How long before the end of the search a trial is to stop by itself."""
-    share_gpus: bool = False
-    """Whether several workers of a node may have the same accelerator."""
 
     def assignment(
         self, trial: Trial, attempt: int = 0, left_s: float | None = None, place: Place = ALONE

@@ -64,7 +64,7 @@ class Content:
         return bytes, (bytes(LONG),)
 
 
-driver.World = lambda real: World(Mpi(real))
+driver.World = lambda real, share_gpus: World(Mpi(real), share_gpus)
 world = join_world()
 if world.rank != MASTER:
     while not witness.exists():

@@ -635,12 +635,13 @@ def test_word_that_another_trial_is_over_harms_none(start, monkeypatch, trial_id
     assert outcome_of(process, "slow", 4).value == 0.5
 
 
-def test_a_trial_that_was_over_before_it_began_is_ended_when_the_child_is_there(start, monkeypatch):
-    monkeypatch.setattr(processes, "PART_GRACE_S", 0.0)
+def test_a_trial_that_is_over_before_it_began_never_does_and_the_child_loads_once(start):
     process = start("import time\ntime.sleep(0.5)\n" + SOURCE)
+    began = time.monotonic()
     begin(process, "hang", 3, place=SECOND)
     process.disband(3)
-    assert messages_until(process, Outcome)[-1].reason == "its trial was over"
+    assert messages_until(process, PartEnded)[-1] == PartEnded(3)
+    assert time.monotonic() - began < 0.4  # the rank is free at once; the next trial waits for the child
     assert outcome_of(process, "value", 4).value == 0.5
 
 
