@@ -34,11 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
     from deephpo.worker.description import describe
 
     declaration = describe(arguments.problem)
+    ranks = _ranks(arguments.problem, declaration)
     space, encoding = declaration.space, declaration.space.encoding()
     samples = encoding.decode(encoding.sample(3, np.random.default_rng(0)))
     print(f"{declaration.name}: {declaration.direction} {declaration.objective}")
     if declaration.fidelity is not None:
         print(f"reports against {declaration.fidelity.name}, up to {declaration.fidelity.high}")
+    if ranks != "1":
+        print(f"trains each trial on {ranks} ranks")
     print()
     print("\n".join(_parameters(space)))
     _list("never tried together", [_conjunction(conjunction) for conjunction in space.forbidden])
@@ -46,6 +49,17 @@ def run(arguments: argparse.Namespace) -> int:
     _list("three random configurations", [configuration_line(config) for config in samples])
     print("\nThe problem can be searched.")
     return 0
+
+
+def _ranks(target: str, declaration: Declaration) -> str:
+    """Return how many ranks a trial has; raises ProblemError if the problem says nothing sensible."""
+    from deephpo.worker.sizing import ask_for_sizes
+
+    if declaration.ranks is not None:
+        return str(declaration.ranks)
+    sizing = ask_for_sizes(target, declaration)
+    sizing.close()
+    return f"{sizing.expected:.3g} on the average, at most {sizing.largest}" if sizing.largest > 1 else "1"
 
 
 def _list(title: str, lines: Sequence[str]) -> None:

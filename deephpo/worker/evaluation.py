@@ -32,7 +32,8 @@ def evaluate(
     context = Context(assignment, fidelity.high if fidelity else None, send, receive)
     config = dict(assignment.config)
     try:
-        if problem.ranks is not None:  # what is wrong with it is the trial's own failure
+        # What is wrong with it made a single rank of the trial, and is its own failure.
+        if problem.ranks is not None and assignment.place.size == 1:
             checked_ranks(problem.ranks(dict(config)))
         returned = problem.run(config, context) if problem.takes_context else problem.run(config)
         if assignment.place.rank > 0:

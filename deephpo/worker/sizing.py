@@ -114,15 +114,23 @@ def sizing_of(target: str, declaration: Declaration, ranks: int | None, workers:
     if fixed is not None:
         _check(fixed, "a trial", workers)
         return FixedSize(fixed)
-    encoding = declaration.space.encoding()
-    samples = encoding.decode(encoding.sample(_SAMPLES, np.random.default_rng(0)))
-    sizing = ProblemSizing(target, [*declaration.start, *samples])
+    sizing = ask_for_sizes(target, declaration)
     try:
         _check(sizing.largest, "some trial", workers)
     except OptionError:
         sizing.close()
         raise
     return sizing
+
+
+def ask_for_sizes(target: str, declaration: Declaration) -> ProblemSizing:
+    """Return the word of a problem whose configurations decide, asked about the first and some random ones.
+
+    Raises ProblemError if it says nothing sensible about one of them.
+    """
+    encoding = declaration.space.encoding()
+    samples = encoding.decode(encoding.sample(_SAMPLES, np.random.default_rng(0)))
+    return ProblemSizing(target, [*declaration.start, *samples])
 
 
 def _check(ranks: int, what: str, workers: int) -> None:

@@ -100,3 +100,19 @@ def test_what_is_no_problem_is_refused(target, told, refusal, tmp_path, monkeypa
 def test_an_error_in_the_file_is_told_with_its_line(problem_file, refusal):
     path = problem_file("from deephpo import Float\n\nspace = [Float('x', 3.0, 1.0)]\n")
     assert "task.py, line 3: " in refusal("check", path)
+
+
+RANKS = """
+from deephpo import Categorical, Float, Problem
+problem = Problem([Float("x", 0.0, 1.0), Categorical("wide", [False, True])], print, ranks=lambda c: {ranks})
+"""
+
+
+def test_the_ranks_of_a_trial_are_asked_for(problem_file, said):
+    shown = said("check", problem_file(RANKS.format(ranks="4 if c['wide'] else 2")))
+    assert re.search(r"trains each trial on [23]\.?\d* on the average, at most 4 ranks", shown)
+
+
+def test_ranks_that_are_none_are_found(problem_file, refusal):
+    told = refusal("check", problem_file(RANKS.format(ranks="c['wide'] / 2")))
+    assert "ranks(config) must return a whole number from 1 on" in told
