@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def below(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
-    """Return the seed below another one that belongs to these counters, always the same one.
+def rng_below(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
+    """Return the generator below a seed that belongs to these counters, always as if it were new.
 
     Unlike ``seed.spawn`` it keeps no count, so a resumed search finds it again whatever it did before.
     """
-    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))
+    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key)))

@@ -26,7 +26,7 @@ from deephpo.search.rewards import Rewards, gain, log_error, log_gain
 from deephpo.search.rotation import RULES, Hedge, Rule
 from deephpo.search.search import Forgetful
 from deephpo.search.team import Origins, Team
-from deephpo.seeds import below
+from deephpo.seeds import rng_below
 from deephpo.space.arrays import Rows
 from deephpo.space.encoding import Encoding
 
@@ -111,7 +111,7 @@ class Rotation:
         """Return how many points each arm is asked for, in the order of their first turns."""
         self._catch_up(history)
         turns = range(self._turn, self._turn + q)
-        counts = Counter(self._rule.choose(turn, _rng(self._seed, turn)) for turn in turns)
+        counts = Counter(self._rule.choose(turn, rng_below(self._seed, turn)) for turn in turns)
         self._turn += q
         self._origins.answer(list(counts.elements()), history)
         return counts
@@ -155,7 +155,7 @@ class Nominations:
         """Return q new rows, shape (q, d)."""
         self._origins.catch_up(history)
         turns = range(self._turn, self._turn + q)
-        counts = Counter(self._hedge.choose(turn, _rng(self._seed, turn)) for turn in turns)
+        counts = Counter(self._hedge.choose(turn, rng_below(self._seed, turn)) for turn in turns)
         self._turn += q
         self._origins.answer(list(counts.elements()), history)
         strategies = [self._team.strategy(arm, history.n) for arm in range(len(self._team))]
@@ -198,7 +198,3 @@ def _expected(strategy: Forgetful) -> float:
     """Return the target that is expected of the nominee; of one that no model chose, the average."""
     expected = strategy.expected if isinstance(strategy, ModelBasedSearch) else []
     return expected[0] if expected else 0.0
-
-
-def _rng(seed: np.random.SeedSequence, turn: int) -> np.random.Generator:
-    return np.random.default_rng(below(seed, turn))

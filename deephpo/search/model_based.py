@@ -27,7 +27,7 @@ from deephpo.search.generation import Generation
 from deephpo.search.history import History
 from deephpo.search.pending import Pending
 from deephpo.search.untried import Untried
-from deephpo.seeds import below
+from deephpo.seeds import rng_below
 from deephpo.space.arrays import Rows, Vector, key
 from deephpo.space.encoding import Encoding
 from deephpo.surrogates.protocol import Surrogate
@@ -94,7 +94,8 @@ class ModelBasedSearch:
         self._proposed = history.m, rows
         if len(rows) < q:
             # All candidates were asked before: of what has no real number, nearly everything was.
-            rows = np.concatenate([rows, self._last(q - len(rows), history, rows)])
+            sample = partial(self._encoding.sample, rng=rng_below(self._seed, 1, history.m + len(rows)))
+            rows = self._untried.fill_up(rows, q, history, sample)
         return rows
 
     def frame_of(self, n: int, m: int) -> tuple[int, int]:
@@ -178,7 +179,7 @@ class ModelBasedSearch:
             if self._generation is None or self._generation.picks >= self._most_picks(q):
                 self._generation, fresh = self._new_generation(len(rows), history), True
             self._weigh(self._generation, history.m + len(rows))
-            chance = self._rng(2, history.m + len(rows)) if self._pending.at_random else None
+            chance = rng_below(self._seed, 2, history.m + len(rows)) if self._pending.at_random else None
             index = self._generation.pick(history.tried, taken, chance)
             if index is None and fresh:
                 break
@@ -202,7 +203,7 @@ class ModelBasedSearch:
 
     def _new_generation(self, picked: int, history: History) -> Generation:
         m = history.m + picked
-        candidates = draw_candidates(self._encoding, self._count, history, self._rng(0, m))
+        candidates = draw_candidates(self._encoding, self._count, history, rng_below(self._seed, 0, m))
         self._best = history.best
         self._weighed = self._acquisition(m)
         return Generation(candidates, self.surrogate.posterior(candidates), self._score)
@@ -216,13 +217,3 @@ class ModelBasedSearch:
 
     def _score(self, mean: Vector, std: Vector) -> Vector:
         return self._weighed(mean, std, self._best_target)
-
-    def _last(self, q: int, history: History, picked: Rows) -> Rows:
-        done = set(map(key, picked))
-        sample = partial(self._encoding.sample, rng=self._rng(1, history.m + len(picked)))
-        left = self._untried.draw(q + len(picked), history, sample)
-        return left[[key(row) not in done for row in left]][:q]
-
-    def _rng(self, purpose: int, m: int) -> np.random.Generator:
-        """Return the generator for when m points were asked: it does not depend on what was drawn before."""
-        return np.random.default_rng(below(self._seed, purpose, m))

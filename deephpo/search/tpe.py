@@ -16,7 +16,7 @@ import numpy as np
 from deephpo.search.history import History
 from deephpo.search.initial import INITIAL, AfterDesign
 from deephpo.search.untried import Untried
-from deephpo.seeds import below
+from deephpo.seeds import rng_below
 from deephpo.space.arrays import Rows, key
 from deephpo.space.encoding import Encoding
 from deephpo.surrogates.parzen import ParzenSurrogate
@@ -73,7 +73,8 @@ class TreeParzenSearch:
         rows = self._pick(q, history)
         if len(rows) < q:
             # All candidates were asked before: of what has no real number, nearly everything was.
-            rows = np.concatenate([rows, self._last(q - len(rows), history, rows)])
+            sample = partial(self._encoding.sample, rng=rng_below(self._seed, 1, history.m + len(rows)))
+            rows = self._untried.fill_up(rows, q, history, sample)
         return rows
 
     def frame_of(self, n: int, m: int) -> tuple[int, int]:
@@ -97,7 +98,7 @@ class TreeParzenSearch:
         rows: list[Rows] = []
         taken: set[bytes] = set()
         while len(rows) < q:
-            drawn = self._surrogate.draw(CANDIDATES, self._rng(0, history.m + len(rows)))
+            drawn = self._surrogate.draw(CANDIDATES, rng_below(self._seed, 0, history.m + len(rows)))
             candidates = history.new(drawn)
             candidates = candidates[[key(row) not in taken for row in candidates]]
             if not len(candidates):
@@ -105,13 +106,3 @@ class TreeParzenSearch:
             rows.append(candidates[np.argmin(self._surrogate.score(candidates))])
             taken.add(key(rows[-1]))
         return np.array(rows, dtype=np.float32).reshape(-1, self._encoding.d)
-
-    def _last(self, q: int, history: History, picked: Rows) -> Rows:
-        done = set(map(key, picked))
-        sample = partial(self._encoding.sample, rng=self._rng(1, history.m + len(picked)))
-        left = self._untried.draw(q + len(picked), history, sample)
-        return left[[key(row) not in done for row in left]][:q]
-
-    def _rng(self, purpose: int, m: int) -> np.random.Generator:
-        """Return the generator for when m points were asked: it does not depend on what was drawn before."""
-        return np.random.default_rng(below(self._seed, purpose, m))

@@ -47,6 +47,15 @@ class Untried:
             return found
         return history.new(np.concatenate([found, self.remaining(q + len(found), history)]))[:q]
 
+    def fill_up(self, rows: Rows, q: int, history: History, draw: Draw) -> Rows:
+        """Return the rows, which are new and all different, and behind them others from ``draw``.
+
+        Shape (q, d); fewer only when nothing untried is left.
+        """
+        known = set(map(key, rows))
+        others = self.draw(q, history, draw)  # among them may be all of the rows
+        return np.concatenate([rows, others[[key(row) not in known for row in others]]])[:q]
+
     def remaining(self, most: int, history: History) -> Rows:
         """Return up to ``most`` new rows, all different, by counting through the space; shape (k, d).
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from deephpo.seeds import below
+from deephpo.seeds import rng_below
 
 Schedule = Literal["constant", "drawn", "falling"]
 
@@ -22,7 +22,7 @@ def weights(weight: float, schedule: Schedule, seed: np.random.SeedSequence) -> 
     side by side trust the model differently.  "falling": with the fourth root of m.
     """
     if schedule == "drawn":
-        return lambda m: weight * float(np.random.default_rng(below(seed, m)).exponential())
+        return lambda m: weight * float(rng_below(seed, m).exponential())
     if schedule == "falling":
         return lambda m: weight * (max(m, FALLS_FROM) / FALLS_FROM) ** -0.25
     return lambda m: weight

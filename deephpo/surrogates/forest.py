@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deephpo.seeds import below
+from deephpo.seeds import rng_below
 from deephpo.space.arrays import Rows, Vector
 from deephpo.space.encoding import Encoding
 from deephpo.surrogates.protocol import ALL, Places, Which
@@ -174,7 +174,7 @@ class ForestSurrogate:
         return table / np.maximum(self.count, 1.0)
 
     def _grow(self, planting: _Planting, X: Rows, places: Places, y: Vector) -> Tree:
-        rng = np.random.default_rng(below(self._seed, planting.number))
+        rng = rng_below(self._seed, planting.number)
         return Tree(self._kind, X, places[: planting.n], y[: planting.n], rng)
 
     def _grown(self, t: int) -> Tree:

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
-from deephpo.seeds import below
+from deephpo.seeds import rng_below
 from deephpo.space.arrays import Rows, Vector
 from deephpo.space.encoding import Encoding
 from deephpo.surrogates.hyperparameters import Hyperparameters
@@ -127,7 +127,7 @@ class GaussianProcess:
         return self._y
 
     def _learn_sets(self, n: int) -> None:
-        rng = np.random.default_rng(below(self._seed, n))
+        rng = rng_below(self._seed, n)
         features, y = self._known[:n], normal_scores(self._y[:n])
         self.sets = self.sets[0].learned(features, y, self._features.parameter, SETS, rng)
 

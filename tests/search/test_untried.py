@@ -71,6 +71,16 @@ def test_there_are_fewer_only_when_nothing_untried_is_left(history):
     assert len(set(found)) == 20
 
 
+@pytest.mark.parametrize(("q", "there"), [(4, 4), (9, 9), (30, 20)])
+def test_an_answer_is_filled_up_behind_what_it_has_with_others(history, q, there):
+    rows = np.concatenate(list(FINITE.grid()))[[3, 8, 1]]
+    # A draw offers again what is there already, before all else.
+    again = np.concatenate([rows, *FINITE.grid()])
+    filled = untried_of(FINITE).fill_up(rows, q, history, lambda n: np.resize(again, (n, FINITE.d)))
+    assert (filled[:3] == rows).all()
+    assert len(filled) == len(set(keys(filled))) == there
+
+
 def test_what_was_counted_but_not_asked_is_found_again(history):
     untried = untried_of(FINITE)
     first = untried.remaining(6, history)
