@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deephpo.errors import OptionError, unknown_name
 from deephpo.search.options import Choice, Number, Option
+from deephpo.search.parts import LIES, PARTS
 
 if TYPE_CHECKING:  # numpy comes with them, and who only reads options needs none
     import numpy as np
@@ -35,6 +36,15 @@ RANK = "rank"
 """What an arm learns unless its word says something else."""
 _FILES = (".yaml", ".yml")
 _FORM = "an arm is a surrogate, a target and an acquisition function, such as gp-hle-ei, or rf-ei for ranks"
+_FIELDS: Mapping[str, Option] = {
+    **{name: PARTS[name] for name in ("surrogate", "target", "acquisition", "schedule", "tau")},
+    # What trials report so far is told to the search single only.
+    "lie": Choice(
+        "next-best", "what pending trials count as", tuple(lie for lie in LIES if lie != "premature")
+    ),
+    "weight": Number(1.96, "kappa or xi"),
+}
+"""What each field of an arm may be."""
 
 
 class AnyArm(Protocol):
@@ -143,7 +153,7 @@ def _from_word(word: Any) -> tuple[str, AnyArm]:
     if acquisition not in takes:
         raise OptionError(f"{word!r} is no arm. {unknown_name('acquisition', acquisition, takes)}")
     if surrogate == "tpe":
-        _checks()["target"].check("target", target)
+        _FIELDS["target"].check("target", target)
         return word.lower(), ParzenArm()
     name, weight = ACQUISITIONS[acquisition]
     return word.lower(), _arm(
@@ -167,11 +177,10 @@ def _arm(given: Mapping[Any, Any]) -> Arm:
     """Return the arm with these fields; what they leave out suits the surrogate and the acquisition."""
     from deephpo.search.arm import Arm
 
-    checks = _checks()
     for name, value in given.items():
-        if name not in checks:
-            raise OptionError(f"{unknown_name('field of an arm', name, checks)} It is in {dict(given)!r}.")
-        checks[name].check(name, value)
+        if name not in _FIELDS:
+            raise OptionError(f"{unknown_name('field of an arm', name, _FIELDS)} It is in {dict(given)!r}.")
+        _FIELDS[name].check(name, value)
     if "surrogate" not in given:
         raise OptionError(f"An arm needs a surrogate, one of gp, forest, extra-trees, not {dict(given)!r}.")
     chosen = {field.name: field.default for field in fields(Arm) if field.default is not MISSING}
@@ -179,18 +188,3 @@ def _arm(given: Mapping[Any, Any]) -> Arm:
     chosen["lie"] = "next-best" if given["surrogate"] == "gp" else "believer"
     chosen["weight"] = ACQUISITIONS[given.get("acquisition", chosen["acquisition"])][1]
     return Arm(**{**chosen, **given})
-
-
-def _checks() -> dict[str, Option]:
-    """Return what each field of an arm may be."""
-    from deephpo.search.create import LIES, METHODS
-
-    single = METHODS["single"].options
-    names = ("surrogate", "target", "acquisition", "schedule", "tau")
-    # What trials report so far is told to the search single only.
-    lies = tuple(lie for lie in LIES if lie != "premature")
-    return {
-        **{name: single[name] for name in names},
-        "lie": Choice("next-best", "what pending trials count as", lies),
-        "weight": Number(1.96, "kappa or xi"),
-    }

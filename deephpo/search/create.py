@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +11,13 @@ from deephpo.errors import OptionError, unknown_name
 from deephpo.problem import DIRECTIONS, Direction
 from deephpo.search.arm_sets import Arms
 from deephpo.search.options import Choice, Count, Number, Option
+from deephpo.search.parts import KAPPA, LIES, PARTS, TREES
 from deephpo.space.space import as_space
 from deephpo.trial import Config
 
 if TYPE_CHECKING:  # numpy comes with it, and a worker rank, which reads the options too, needs none
     from deephpo.search.search import Search, Strategy
 
-TREES = ("forest", "extra-trees")
-SURROGATES = ("gp", *TREES)
-TARGETS = ("rank", "raw", "log", "le", "hle")
-ACQUISITIONS = ("lcb", "ei", "pi")
-SCHEDULES = ("constant", "drawn", "falling")
-LIES = ("believer", "min", "mean", "max", "premature", "naive", "next-best", "random")
 RULES = (
     *("sequence", "random", "hedge", "hedge-le", "bo-hedge", "bo-hedge-le"),
     *("eg", "eg-le", "gt", "gt-le", "sko"),
@@ -72,7 +67,6 @@ class Method:
 
 
 _INITIAL = Count(10, "successes before the model is asked")
-_KAPPA = Number(1.96, "weight of the uncertainty")
 
 METHODS = {
     "auto": Method(
@@ -85,7 +79,7 @@ METHODS = {
         "DeepHyper's: a forest, a lower confidence bound, lies",
         {
             "surrogate": Choice("forest", "the model", TREES),
-            "kappa": _KAPPA,
+            "kappa": KAPPA,
             "lie": Choice("believer", "what pending trials count as", LIES),
             "initial": _INITIAL,
         },
@@ -93,21 +87,7 @@ METHODS = {
     "single": Method(
         "deephpo.search.single:single",
         "one surrogate, one acquisition function, as you choose",
-        {
-            "surrogate": Choice("gp", "the model (a forest in place of gp from 500 results on)", SURROGATES),
-            "target": Choice("rank", "what it learns of the values", TARGETS),
-            "tau": Number(
-                0.3, "from this error on the target hle is linear", most=1.0, needs=("target", ("hle",))
-            ),
-            "acquisition": Choice("lcb", "what a candidate scores", ACQUISITIONS),
-            "kappa": replace(_KAPPA, needs=("acquisition", ("lcb",))),
-            "xi": Number(
-                0.0, "what ei and pi count as no improvement yet", needs=("acquisition", ("ei", "pi"))
-            ),
-            "schedule": Choice("constant", "how kappa or xi changes", SCHEDULES),
-            "lie": Choice("next-best", "what pending trials count as", LIES),
-            "initial": _INITIAL,
-        },
+        {**PARTS, "initial": _INITIAL},
     ),
     "diversified": Method(
         "deephpo.search.diversified:diversified",

@@ -3,17 +3,8 @@ import math
 import pytest
 
 from deephpo.errors import OptionError, SpaceError
-from deephpo.search.create import (
-    ACQUISITIONS,
-    LIES,
-    METHODS,
-    SCHEDULES,
-    SEARCHES,
-    SURROGATES,
-    TARGETS,
-    TREES,
-    create_search,
-)
+from deephpo.search.create import METHODS, SEARCHES, create_search
+from deephpo.search.parts import ACQUISITIONS, LIES, SCHEDULES, SURROGATES, TARGETS, TREES
 from deephpo.space.parameters import Float
 from deephpo.space.space import Space
 

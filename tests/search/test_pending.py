@@ -3,7 +3,8 @@ import statistics
 
 import pytest
 
-from deephpo.search.create import LIES, create_search
+from deephpo.search.create import create_search
+from deephpo.search.parts import LIES
 from deephpo.search.pending import PENDING
 from deephpo.space.parameters import Float
 from deephpo.space.space import Space
