@@ -30,7 +30,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from quality_jobs import read, run_all
+from quality_jobs import check_free, read, run_all
 from quality_optimizers import check
 from quality_peers import PEERS
 from quality_problems import CIFAR100, CORE, named
@@ -135,9 +135,8 @@ def _options() -> argparse.Namespace:
     if options.quick:
         options.seeds = options.peer_seeds = options.baseline_seeds = 1
     options.results = options.results or RESULTS.get(options.workers, 10 * options.workers)
-    if options.json and options.json.exists() and options.json not in options.reuse:
-        parser.error(f"{options.json} exists: add --reuse {options.json} to go on with it, or delete it")
     try:
+        check_free(options.json, options.reuse)
         options.problems = named(options.problems)
         for word in options.optimizers:
             check(word)

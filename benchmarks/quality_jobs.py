@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -59,6 +59,12 @@ def read(paths: Iterable[Path], kind: Callable[..., Kept]) -> list[Kept]:
     """Return what files of :func:`run_all` hold; kind is the dataclass."""
     lines = [line for path in paths for line in path.read_text().splitlines()]
     return [kind(**json.loads(line)) for line in lines]
+
+
+def check_free(path: Path | None, reused: Collection[Path]) -> None:
+    """Raise ValueError if runs that a file holds would be lost: it exists, and is not among those reused."""
+    if path and path.exists() and path not in reused:
+        raise ValueError(f"{path} exists: add --reuse {path} to go on with it, or delete it")
 
 
 def _write(path: Path, kept: Iterable[Kept]) -> None:

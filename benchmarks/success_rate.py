@@ -28,7 +28,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from quality_jobs import read, run_all
+from quality_jobs import check_free, read, run_all
 from quality_optimizers import check, created
 from quality_problems import problem
 from quality_run import simulate
@@ -193,9 +193,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--reuse", type=Path, nargs="+", default=[], help="files of --json")
     parser.add_argument("--plot", type=Path, help="a PNG file; needs matplotlib")
     options = parser.parse_args()
-    if options.json and options.json.exists() and options.json not in options.reuse:
-        parser.error(f"{options.json} exists: add --reuse {options.json} to go on with it, or delete it")
     try:
+        check_free(options.json, options.reuse)
         for word in options.optimizers:
             check(word)
     except (ValueError, OptionError) as error:

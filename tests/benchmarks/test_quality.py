@@ -11,6 +11,7 @@ from deephpo import Float, Space
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+from quality_jobs import check_free
 from quality_optimizers import OwnSearch, parsed
 from quality_problems import CHOICE, CORE, HELD_OUT, Evaluation, TimedProblem, named
 from quality_run import Run, simulate
@@ -69,6 +70,16 @@ def test_the_core_problems_are_two_halves_of_their_own():
     assert named(["choice", "lc/7593", "lc/3945"]) == [*CHOICE, "lc/3945"]
     with pytest.raises(ValueError, match="hpobench/nothing"):
         named(["hpobench/nothing"])
+
+
+def test_a_file_that_holds_runs_is_only_gone_on_with_never_replaced(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    check_free(None, [])
+    check_free(path, [])
+    path.touch()
+    check_free(path, [path])
+    with pytest.raises(ValueError, match=f"{path} exists: add --reuse {path} to go on with it, or delete it"):
+        check_free(path, [tmp_path / "others.jsonl"])
 
 
 def made(optimizer, problem, seed, regret):
