@@ -14,14 +14,14 @@ export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 .PHONY: help demo test test-faults test-torch horovod lint types clean
 
 help:
-	@echo 'make demo    install, then search for a minute with 1 master and 3 workers under mpirun'
-	@echo 'make test    install what the tests need (TensorFlow too), then run them all'
-	@echo 'make test-faults   kill everything that can be killed; FAULTS=long takes its time'
-	@echo 'make test-torch    install PyTorch too, 5 GB, then test data-parallel trials with it'
-	@echo 'make horovod build Horovod against TensorFlow, once for this machine, and install it'
-	@echo 'make lint    ruff: style and format'
-	@echo 'make types   mypy --strict'
-	@echo 'make clean   remove .venv and what was built'
+	@echo 'make demo         install, then search for a minute with 1 master and 3 workers under mpirun'
+	@echo 'make test         install what the tests need (TensorFlow too), then run them all'
+	@echo 'make test-faults  kill everything that can be killed; FAULTS=long takes its time'
+	@echo 'make test-torch   install PyTorch too, 5 GB, then test data-parallel trials with it'
+	@echo 'make horovod      build Horovod against TensorFlow, once for this machine, and install it'
+	@echo 'make lint         ruff: style and format'
+	@echo 'make types        mypy --strict'
+	@echo 'make clean        remove .venv and what was built'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -59,7 +59,8 @@ def _ranks(target: str, declaration: Declaration) -> str:
         return str(declaration.ranks)
     sizing = ask_for_sizes(target, declaration)
     sizing.close()
-    return f"{sizing.expected:.3g} on the average, at most {sizing.largest}" if sizing.largest > 1 else "1"
+    least, most = sizing.smallest, sizing.largest
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _list(title: str, lines: Sequence[str]) -> None:

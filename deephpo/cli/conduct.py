@@ -47,7 +47,7 @@ def _search_locally(prepare: Callable[[int | None], Session], workers: int | Non
 
     session = prepare(workers)
     wanted = session.workers
-    if session.options.trials is not None and session.sizing.expected == 1:
+    if session.options.trials is not None and session.sizing.largest == 1:
         wanted = min(wanted, session.options.trials)
     place = f"{wanted} local worker{'s' if wanted > 1 else ''}"
     return _search(session, place, lambda workplace: LocalDriver(workplace, wanted), wanted, None)
@@ -166,8 +166,7 @@ def headline(session: Session, place: str, directory: RunDirectory) -> str:
     details = ", ".join(f"{name} {value}" for name, value in options.strategy.items())
     how = f"{options.search} ({details})" if details else options.search
     how += ", batch by batch" if options.synchronous else ""
-    if session.sizing.expected > 1:
-        place += f", {session.sizing.expected:.3g} for a trial"
+    place += _gangs(session)
     lines = [
         f"deephpo {__version__} · {declaration.name}: {declaration.direction} {declaration.objective} "
         f"over {space}",
@@ -178,6 +177,15 @@ def headline(session: Session, place: str, directory: RunDirectory) -> str:
             f"resumed: {session.backlog.settled} trials done, {len(session.backlog.waiting)} go out again"
         )
     return "\n".join(lines) + "\n"
+
+
+def _gangs(session: Session) -> str:
+    """Return how many workers train a trial, if not one, and how many have nothing to do because of that."""
+    least, most = session.sizing.smallest, session.sizing.largest
+    if least < most:
+        return f", {least} to {most} for a trial"
+    idle = session.workers % most
+    return "" if most == 1 else f", {most} for a trial{f', {idle} idle' if idle else ''}"
 
 
 def _show_end(session: Session, directory: RunDirectory, exit_code: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from deephpo.drivers.launch import launch_of
-from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute
+from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute, workers_of
 from deephpo.storage.records import Ended, Finished, Record, WorkerJoined, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import TrialState
@@ -50,9 +50,10 @@ class Progress:
         self._time_limit_s = time_limit_s
         self._drawn = time.monotonic()
         self._told_best: float | None = None
+        self._remarked: set[str] = set()
 
     def note(self, record: Record, state: RunState) -> None:
-        """Say so when there is a new best, a lost worker, or the end."""
+        """Say so when there is a new best, a lost worker, the end, or something odd for the first time."""
         if isinstance(record, WorkerLost):
             self._say(f"{clock(record.time_s)}  worker {record.worker} is lost: {_first_line(record.reason)}")
         elif isinstance(record, Finished):
@@ -76,9 +77,12 @@ class Progress:
     def _note_end(self, record: Ended, state: RunState) -> None:
         outcome, best = record.outcome, state.best
         if outcome.state is TrialState.FAILED and state.counts[TrialState.FAILED] == 1:
-            where = f" (traceback in {self._log})" if self._log is not None and outcome.detail else ""
+            where = f" (more in {self._log})" if self._log is not None and outcome.detail else ""
             reason = _first_line(outcome.reason)
             self._say(f"{clock(record.time_s)}  trial {outcome.trial_id} failed: {reason}{where}")
+        if outcome.value is not None and outcome.reason and outcome.reason not in self._remarked:
+            self._remarked.add(outcome.reason)
+            self._say(f"{clock(record.time_s)}  trial {outcome.trial_id}: {_first_line(outcome.reason)}")
         if best is not None and best.id == outcome.trial_id and best.value != self._told_best:
             self._told_best = best.value
             self._say(
@@ -174,7 +178,7 @@ class LogWatcher:
     def _log_end(self, record: Ended, state: RunState) -> None:
         outcome = record.outcome
         trial = state.trials[outcome.trial_id]
-        place = f"worker {record.worker} ({trial.host})"
+        place = f"{workers_of(trial)} ({trial.host})"
         if outcome.state is TrialState.FAILED:
             detail = f"\n{outcome.detail.rstrip()}" if outcome.detail else ""
             _LOGGER.warning("trial %d failed on %s: %s%s", trial.id, place, outcome.reason, detail)

@@ -99,12 +99,19 @@ def _looks_numeric(cell: str) -> bool:
     return True
 
 
+def workers_of(trial: TrialEntry) -> str:
+    """Return who trained a trial: "worker 3", or "workers 3, 4" of which the first spoke for it."""
+    if not trial.others:
+        return f"worker {trial.worker}"
+    return f"workers {', '.join(map(str, (trial.worker, *trial.others)))}"
+
+
 def best_configuration(state: RunState) -> list[str]:
     """Return the best configuration, one parameter a line, at full precision."""
     if state.best is None or state.declaration is None:
         return [f"{_INDENT}No trial has succeeded."]
     best = state.best
-    where = f" on worker {best.worker} ({best.host})" if best.worker is not None else ""
+    where = f" on {workers_of(best)} ({best.host})" if best.worker is not None else ""
     title = f"Best: {state.declaration.objective} = {best.value!r}, trial {best.id}{where}"
     width = max(len(name) for name in best.config)
     return [title, *(f"{_INDENT}{name.ljust(width)}  {value!r}" for name, value in best.config.items())]

@@ -56,6 +56,11 @@ class Context:
         self._notice_s = assignment.notice_s
 
     @property
+    def met(self) -> bool:
+        """Whether the processes of this trial have met; one by itself always has."""
+        return self.size == 1 or self._rendezvous.met
+
+    @property
     def directory(self) -> Path:
         """A directory of the trial's own, for checkpoints and the like; made at its first use."""
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from deephpo.errors import UserError
 from deephpo.problem import Problem
 from deephpo.space.values import plain
 from deephpo.trial import Outcome, Report, TrialState, printable
 from deephpo.worker.context import Context, as_number
 from deephpo.worker.messages import Assignment, Meeting, PartEnded
 
+_ALONE = (
+    "its ranks never met: without ctx.horovod() or ctx.torch() each trained the same by itself, unless they "
+    "speak in a way of their own. "
+)
 _MOST_DETAIL = 20_000
 """More characters than this of a traceback, whose message may hold an array, are not kept."""
 
@@ -38,7 +44,12 @@ def evaluate(
         returned = problem.run(config, context) if problem.takes_context else problem.run(config)
         if assignment.place.rank > 0:
             return PartEnded(assignment.trial_id)
-        return judge(assignment, returned, problem.declaration.objective)
+        outcome = judge(assignment, returned, problem.declaration.objective)
+        if context.met or outcome.state is TrialState.FAILED:
+            return outcome
+        return replace(outcome, reason=f"{_ALONE}{outcome.reason}".rstrip())
+    except UserError as error:  # a whole sentence, with the cure at its end
+        return _failed(assignment, str(error))
     except SystemExit as error:
         return _failed(assignment, f"run() called sys.exit({error.code!r})", traceback.format_exc())
     except BaseException as error:  # noqa: BLE001  (the process border: a trial cannot hurt the search)

@@ -21,12 +21,15 @@ class Rendezvous:
         self, assignment: Assignment, send: Callable[[Meeting], None], receive: Callable[[], Any]
     ) -> None:
         self.place: Place = assignment.place
+        self.met = False
+        """Whether anything was agreed upon."""
         self._key = assignment.trial_id, assignment.attempt
         self._send = send
         self._receive = receive
 
     def agree(self, choose: Callable[[], str]) -> str:
         """Return what the leader chose, on every process; to be called by all of them equally often."""
+        self.met = True
         if self.place.rank == 0:
             where = choose()
             if self.place.size > 1:

@@ -25,6 +25,9 @@ class Sizing(Protocol):
 
     expected: float
     """What it says on the average."""
+    smallest: int
+    largest: int
+    """Between which it was seen to say."""
 
     def __call__(self, config: Config) -> int:
         """Return the number of workers for a configuration."""
@@ -39,6 +42,7 @@ class FixedSize:
     def __init__(self, ranks: int) -> None:
         self._ranks = ranks
         self.expected = float(ranks)
+        self.smallest = self.largest = ranks
 
     def __call__(self, config: Config) -> int:
         """Return the number."""
@@ -67,7 +71,7 @@ class ProblemSizing:
             self.close()
             raise
         self.expected = sum(sizes) / len(sizes)
-        self.largest = max(sizes)
+        self.smallest, self.largest = min(sizes), max(sizes)
 
     def __call__(self, config: Config) -> int:
         """Return what the problem says; 1 if that is nothing sensible.

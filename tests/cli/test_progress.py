@@ -53,7 +53,7 @@ def test_the_first_failure_is_told_and_the_others_are_counted(run_records):
 
 def test_the_first_failure_says_where_its_traceback_is(run_records):
     told = shown_of(run_records("ValueError: no", 0.5), log=Path("runs/one/log.txt"))
-    assert told[0] == "0:01  trial 0 failed: ValueError: no (traceback in runs/one/log.txt)"
+    assert told[0] == "0:01  trial 0 failed: ValueError: no (more in runs/one/log.txt)"
     untold = Ended(1.0, 1, Outcome(0, TrialState.FAILED, reason="loss is nan"))
     told = shown_of([*run_records(None, finished=False), untold], log=Path("log.txt"))
     assert told == ["0:01  trial 0 failed: loss is nan"]

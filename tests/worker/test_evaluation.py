@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from deephpo import Fidelity, Float, Problem, TrialState
+from deephpo import Fidelity, Float, Problem, TrialState, UserError
 from deephpo.trial import Report
 from deephpo.worker.evaluation import checked_ranks, evaluate, ranks_of
 from deephpo.worker.messages import Assignment, PartEnded
@@ -255,3 +255,25 @@ def test_a_trial_whose_ranks_are_wrong_fails_before_it_runs(outcome_of):
     outcome = outcome_of(ran.append, ranks=lambda config: 2.5)
     assert outcome.reason == "ValueError: ranks(config) must return a whole number from 1 on, not 2.5"
     assert ran == []
+
+
+def test_a_sentence_for_the_user_is_told_whole_and_without_a_traceback(outcome_of):
+    sentence = f"The data are not here: {'put the file there, ' * 20}or download it first."
+
+    def run(config):
+        raise UserError(sentence)
+
+    outcome = outcome_of(run)
+    assert (outcome.state, outcome.reason, outcome.detail) == (TrialState.FAILED, sentence, "")
+
+
+@pytest.mark.parametrize("meets", [False, True])
+def test_ranks_that_never_meet_are_remarked_upon(outcome_of, meets):
+    def run(config, ctx):
+        if meets:
+            ctx._rendezvous.agree(lambda: "here")
+        return 0.5
+
+    outcome = outcome_of(run, place=Place(0, (1, 2), ("node1", "node1")))
+    assert outcome.value == 0.5
+    assert outcome.reason.startswith("its ranks never met") is not meets
