@@ -11,9 +11,9 @@ from deephpo.cli.session import begin
 from deephpo.drivers import keeper as keepers
 from deephpo.drivers.local import LocalDriver, cores_here
 from deephpo.engine.events import (
+    Disband,
     PartDone,
     Start,
-    Disband,
     TrialEnded,
     TrialReported,
     WorkerGone,
