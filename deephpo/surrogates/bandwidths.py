@@ -1,7 +1,7 @@
-"""How wide the kernels of a Parzen estimator are: two rules, as functions of the observations alone.
+"""How wide the kernels of a Parzen estimator are, as a function of the observations alone.
 
 S. Watanabe, Tree-structured Parzen estimator: understanding its algorithm components and their roles for
-better empirical performance, 2023, compares them.
+better empirical performance, 2023, compares such rules.
 
 Letters: ``n`` kernels, ``k`` of them with the parameter active, ``d`` parameters.
 """
@@ -50,28 +50,3 @@ class Scott:
 
 def _shrinkage(k: int, d: int) -> float:
     return float(max(k, 1) ** (-1.0 / (d + 4)))
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """The distance to the farther of both neighbours, the bounds included; what Hyperopt and Optuna do.
-
-    J. Bergstra, R. Bardenet, Y. Bengio, B. Kegl, Algorithms for hyper-parameter optimization, NIPS 2011,
-    section 4.2.  No kernel is narrower than a ``(k + 2)``-th of the range, or than a hundredth.  A
-    category is left as often as a prior of the weight ``prior_weight``, spread over all kernels, says.
-    """
-
-    prior_weight: float = 1.0
-
-    def of_numbers(self, codes: Codes, d: int) -> Vector:
-        """Return the larger of the gaps beside each code, within the limits."""
-        order = np.argsort(codes, kind="stable")
-        gaps = np.diff(codes[order].astype(np.float64), prepend=0.0, append=1.0)
-        widths = np.empty(len(codes))
-        widths[order] = np.maximum(gaps[:-1], gaps[1:])
-        return np.clip(widths, 1.0 / min(100.0, len(codes) + 2.0), 1.0)
-
-    def of_categories(self, k: int, levels: int, d: int) -> float:
-        """Return the probability of all other categories if each has one share of the prior."""
-        share = self.prior_weight / (k + 1)
-        return (levels - 1) * share / (1.0 + levels * share)

@@ -100,23 +100,11 @@ def _log_mean(logs: NDArray[np.float64], shares: Vector) -> Vector:
 
 
 class ParzenSurrogate:
-    """The density ``l`` of good configurations, that ``g`` of all others, and how they compare.
+    """The density ``l`` of good configurations, that ``g`` of all others, and how they compare."""
 
-    prior_weight: of the prior in both, where an observation has one.
-    """
-
-    def __init__(
-        self,
-        encoding: Encoding,
-        *,
-        multivariate: bool = True,
-        bandwidths: Bandwidths | None = None,
-        prior_weight: float = 1.0,
-    ) -> None:
+    def __init__(self, encoding: Encoding, *, multivariate: bool = True) -> None:
         self._encoding = encoding
         self._multivariate = multivariate
-        self._bandwidths = bandwidths or Scott()
-        self._prior_weight = prior_weight
         nothing = np.empty((0, encoding.d), dtype=np.float32)
         self.fit(nothing, nothing, np.empty(0))
 
@@ -130,12 +118,7 @@ class ParzenSurrogate:
 
     def _estimator(self, rows: Rows, weights: Vector) -> ParzenEstimator:
         return ParzenEstimator(
-            self._encoding,
-            rows,
-            weights,
-            prior_weight=self._prior_weight,
-            multivariate=self._multivariate,
-            bandwidths=self._bandwidths,
+            self._encoding, rows, weights, multivariate=self._multivariate, bandwidths=Scott()
         )
 
     def score(self, rows: Rows) -> Vector:

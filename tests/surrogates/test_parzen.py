@@ -7,11 +7,10 @@ from deephpo.space.conditions import Between
 from deephpo.space.encoding import INACTIVE
 from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
 from deephpo.space.space import Space
-from deephpo.surrogates.bandwidths import Neighbours, Scott
+from deephpo.surrogates.bandwidths import Scott
 from deephpo.surrogates.parzen import ParzenEstimator, ParzenSurrogate, rank_weights
 from deephpo.surrogates.parzen_kernels import NormalKernels
 
-RULES = pytest.mark.parametrize("bandwidths", [Scott(), Neighbours()], ids=["scott", "neighbours"])
 MULTIVARIATE = pytest.mark.parametrize("multivariate", [True, False], ids=["multivariate", "univariate"])
 
 # What Optuna 5.0.0 says of four observations of the weights 4, 3, 2 and 1 and a prior of the weight 1:
@@ -50,6 +49,21 @@ def rows_of(encoding, values):
     names = [parameter.name for parameter in encoding.space.parameters]
     columns = [values[name] for name in names]
     return encoding.encode([dict(zip(names, line, strict=True)) for line in zip(*columns, strict=True)])
+
+
+class Neighbours:
+    """Optuna's widths: the distance to the farther neighbour, the bounds included; one share of the prior."""
+
+    def of_numbers(self, codes, d):
+        order = np.argsort(codes, kind="stable")
+        gaps = np.diff(codes[order].astype(np.float64), prepend=0.0, append=1.0)
+        widths = np.empty(len(codes))
+        widths[order] = np.maximum(gaps[:-1], gaps[1:])
+        return np.clip(widths, 1.0 / min(100.0, len(codes) + 2.0), 1.0)
+
+    def of_categories(self, k, levels, d):
+        share = 1.0 / (k + 1)
+        return (levels - 1) * share / (1.0 + levels * share)
 
 
 def as_in_optuna(parameters, multivariate=True):
@@ -114,14 +128,12 @@ CONFIGS = [
 
 def estimator_of(configs=CONFIGS, *, encoding=ENCODING, **options):
     weights = np.arange(1.0, len(configs) + 1.0)
-    options.setdefault("bandwidths", Scott())
-    return ParzenEstimator(encoding, encoding.encode(configs), weights, **options)
+    return ParzenEstimator(encoding, encoding.encode(configs), weights, bandwidths=Scott(), **options)
 
 
-@RULES
 @MULTIVARIATE
-def test_the_density_of_all_activity_patterns_together_integrates_to_one(bandwidths, multivariate):
-    estimator = estimator_of(bandwidths=bandwidths, multivariate=multivariate)
+def test_the_density_of_all_activity_patterns_together_integrates_to_one(multivariate):
+    estimator = estimator_of(multivariate=multivariate)
     # The middles of 200 equal shares of the one real number.
     middles = [(i + 0.5) / 200 * 0.99 for i in range(200)]
     total = 0.0
@@ -192,7 +204,7 @@ def test_far_from_all_observations_the_prior_is_left():
     encoding = Space([Integer(f"x{j}", 0, 999) for j in range(30)]).encoding()
     low = [{f"x{j}": 0 for j in range(30)}] * 50
     high = encoding.encode([{f"x{j}": 999 for j in range(30)}])
-    estimator = estimator_of(low, encoding=encoding, bandwidths=Neighbours(), prior_weight=1.0)
+    estimator = estimator_of(low, encoding=encoding)
     prior = estimator_of([], encoding=encoding).log_density(high)
     shares = 50 * 51 / 2 + 1.0
     assert estimator.log_density(high) == pytest.approx(prior - math.log(shares), rel=1e-3)
@@ -214,12 +226,9 @@ def surrogate_of(good, bad, **options):
     return surrogate
 
 
-@RULES
 @MULTIVARIATE
-def test_the_score_is_low_at_the_good_and_high_at_the_bad(bandwidths, multivariate):
-    surrogate = surrogate_of(
-        [[0.2, 0.2], [0.25, 0.2]], [[0.8, 0.8], [0.7, 0.9]], bandwidths=bandwidths, multivariate=multivariate
-    )
+def test_the_score_is_low_at_the_good_and_high_at_the_bad(multivariate):
+    surrogate = surrogate_of([[0.2, 0.2], [0.25, 0.2]], [[0.8, 0.8], [0.7, 0.9]], multivariate=multivariate)
     good, between, bad = surrogate.score(np.array([[0.2, 0.2], [0.5, 0.5], [0.8, 0.8]], dtype=np.float32))
     assert good < 0.0 < bad
     assert good < between < bad
@@ -246,10 +255,9 @@ def test_rank_weights_fall_and_are_one_in_the_mean():
     assert len(rank_weights(0)) == 0
 
 
-@RULES
-def test_kernels_are_the_narrower_the_more_there_are(bandwidths):
-    widths = [bandwidths.of_numbers(np.linspace(0, 0.99, k, dtype=np.float32), 3).mean() for k in (2, 8, 50)]
+def test_kernels_are_the_narrower_the_more_there_are():
+    widths = [Scott().of_numbers(np.linspace(0, 0.99, k, dtype=np.float32), 3).mean() for k in (2, 8, 50)]
     assert widths == sorted(widths, reverse=True)
-    leave = [bandwidths.of_categories(k, 4, 3) for k in (1, 8, 50)]
+    leave = [Scott().of_categories(k, 4, 3) for k in (1, 8, 50)]
     assert leave == sorted(leave, reverse=True)
     assert 0.0 < leave[-1] < leave[0] <= 3 / 4
