@@ -18,13 +18,10 @@ export DEEPHPO_END_TIME=$(($(date +%s) + 60 * 60))
 cd "$PBS_O_WORKDIR" || exit
 NODES=$(sort -u "$PBS_NODEFILE" | wc -l)
 
-# Each worker sees one GPU (of NVIDIA's; AMD's variable is ROCR_VISIBLE_DEVICES).  Local ranks count from 0 on each
-# node; the master is 0 on the first one, trains nothing, and so may share a number with a worker.
-ONE_GPU="CUDA_VISIBLE_DEVICES=\$((OMPI_COMM_WORLD_LOCAL_RANK % $GPUS_PER_NODE)) exec \"\$@\""
-
+# The workers of a node share out its GPUs: each trains on its own.
 # Round robin over the nodes puts the extra rank, the master, on the first node beside its workers.  Nothing is
 # bound to cores: deephpo shares a node's cores out among its workers.
 # OPTIONS is meant to fall apart into words.
 # shellcheck disable=SC2086
 exec mpirun -np $((NODES * GPUS_PER_NODE + 1)) --map-by node --bind-to none \
-    bash -c "$ONE_GPU" one-gpu deephpo search "$PROBLEM" $OPTIONS --run-dir "runs/deephpo-${PBS_JOBID%%.*}"
+    deephpo search "$PROBLEM" $OPTIONS --run-dir "runs/deephpo-${PBS_JOBID%%.*}"

@@ -14,14 +14,9 @@
 
 GPUS_PER_NODE=4
 
-# Each worker sees one GPU (of NVIDIA's; AMD's variable is ROCR_VISIBLE_DEVICES).  Local ranks count from 0 on each
-# node; the master is 0 on the first one, trains nothing, and so may share a number with a worker.
-ONE_GPU='IFS=, read -ra gpus <<< "$CUDA_VISIBLE_DEVICES"
-[ ${#gpus[@]} -gt 0 ] && export CUDA_VISIBLE_DEVICES=${gpus[OMPI_COMM_WORLD_LOCAL_RANK % ${#gpus[@]}]}
-exec "$@"'
-
+# The workers of a node share out its GPUs: each trains on its own.
 # Round robin over the nodes puts the extra rank, the master, on the first node beside its workers.  Nothing is
 # bound to cores: deephpo shares a node's cores out among its workers.
-# With the site's own MPI: srun --mpi=pmix -n ... (srun --mpi=list shows what there is), and SLURM_LOCALID above.
+# With the site's own MPI: srun --mpi=pmix -n ... (srun --mpi=list shows what there is).
 exec mpirun -np $((SLURM_NNODES * GPUS_PER_NODE + 1)) --map-by node --bind-to none \
-    bash -c "$ONE_GPU" one-gpu deephpo search "$@" --run-dir "runs/$SLURM_JOB_NAME-$SLURM_JOB_ID"
+    deephpo search "$@" --run-dir "runs/$SLURM_JOB_NAME-$SLURM_JOB_ID"
