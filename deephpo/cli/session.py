@@ -277,13 +277,17 @@ def _take_over(
 
 def _learn(search: Search, declaration: Declaration, source: Path) -> Learned:
     """Tell a new search what an earlier run observed."""
-    observations, left_out = read_observations(source, declaration)
+    observations, unfit, unknown = read_observations(source, declaration)
     if not observations:
         raise OptionError(f"--warm-start: {source} holds no observation that fits this problem's space.")
     learned = Learned(0.0, str(source), observations)
     learn(search, learned)
-    rest = f"; {left_out} do not fit the space" if left_out else ""
-    _say(f"warm start with {len(observations)} observations from {source}{rest}")
+    said = [f"warm start with {len(observations)} observations from {source}"]
+    if unfit:
+        said.append(f"{unfit} do not fit the space")
+    if unknown:
+        said.append(f"parameters that the space does not have are left out: {', '.join(unknown)}")
+    _say("; ".join(said))
     return learned
 
 

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deephpo.errors import OptionError, SpaceError
 from deephpo.problem import Declaration
@@ -19,18 +19,32 @@ from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 from deephpo.trial import TrialState, Value
 
+_PARAMETER = "p:"
+"""With this a column begins that holds a parameter."""
 
-def read_observations(path: Path, declaration: Declaration) -> tuple[tuple[Observation, ...], int]:
-    """Return what a run directory or a ``results.csv`` knows of this problem, and how much was left out.
+
+class Reading(NamedTuple):
+    """What an earlier run knows of a problem, and what of that was left out."""
+
+    observations: tuple[Observation, ...]
+    unfit: int
+    """How many others do not fit the problem's space."""
+    unknown: tuple[str, ...]
+    """The parameters that had a value there and that the space does not have."""
+
+
+def read_observations(path: Path, declaration: Declaration) -> Reading:
+    """Return what a run directory or a ``results.csv`` knows of this problem.
 
     Taken over are the parameters that both spaces share; what is missing is at its default, or drawn.  An
     observation that does not fit the space is left out.  Raises OptionError if nothing can be read there, or
     if it is about another objective.
     """
+    parameters = {parameter.name: parameter for parameter in declaration.space.parameters}
     if path.is_dir():
         found = list(_from_journal(path, declaration))
     elif path.is_file():
-        found = list(_from_table(path, declaration.space))
+        found = list(_from_table(path, parameters))
     else:
         raise OptionError(f"--warm-start: {path} is neither a run directory nor a results.csv.")
     rng = random.Random(0)  # the same gaps are filled with the same values at every reading
@@ -39,7 +53,8 @@ def read_observations(path: Path, declaration: Declaration) -> tuple[tuple[Obser
         for known, value in found
         if (config := _completed(declaration.space, known, rng)) is not None
     ]
-    return tuple(fitting), len(found) - len(fitting)
+    unknown = dict.fromkeys(name for known, _ in found for name in known if name not in parameters)
+    return Reading(tuple(fitting), len(found) - len(fitting), tuple(unknown))
 
 
 def _from_journal(path: Path, declaration: Declaration) -> Iterator[tuple[Mapping[str, Value], float | None]]:
@@ -60,7 +75,9 @@ def _from_journal(path: Path, declaration: Declaration) -> Iterator[tuple[Mappin
             yield trial.config, trial.value
 
 
-def _from_table(path: Path, space: Space) -> Iterator[tuple[Mapping[str, Value], float | None]]:
+def _from_table(
+    path: Path, parameters: Mapping[str, Parameter]
+) -> Iterator[tuple[Mapping[str, Value], float | None]]:
     with open(path, newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file)
         missing = {"state", "value"} - set(reader.fieldnames or ())
@@ -70,7 +87,7 @@ def _from_table(path: Path, space: Space) -> Iterator[tuple[Mapping[str, Value],
             if row["state"] in (TrialState.COMPLETED, TrialState.FAILED):
                 completed = row["state"] == TrialState.COMPLETED
                 value = _number(row["value"], f"{path}, line {reader.line_num}") if completed else None
-                yield dict(_parsed_cells(row, space)), value
+                yield dict(_parsed_cells(row, parameters)), value
 
 
 def _number(text: str, where: str) -> float | None:
@@ -82,11 +99,12 @@ def _number(text: str, where: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _parsed_cells(row: Mapping[str, Any], space: Space) -> Iterator[tuple[str, Value]]:
-    for parameter in space.parameters:
-        text = row.get(f"p:{parameter.name}")
-        if text:
-            yield parameter.name, _parsed(parameter, text)
+def _parsed_cells(row: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> Iterator[tuple[str, Value]]:
+    """Yield the values of a row; those of parameters that are unknown as they are written."""
+    for column, text in row.items():
+        if column and column.startswith(_PARAMETER) and text:
+            name = column.removeprefix(_PARAMETER)
+            yield name, _parsed(parameters[name], text) if name in parameters else text
 
 
 def _parsed(parameter: Parameter, text: str) -> Value:

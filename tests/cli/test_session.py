@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from deephpo.cli import session as sessions
+from deephpo.cli.main import main
 from deephpo.cli.options import SearchOptions, resolve
 from deephpo.cli.session import begin, default_directory, log_to, resume, write_config
 from deephpo.engine.deadline import Deadline
@@ -72,6 +73,28 @@ def test_a_search_that_cannot_be_is_refused_before_anything_is_written(
     with pytest.raises(error):
         begin(target or problem, given, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+WIDER = """
+from deephpo import Float, Integer, Problem
+
+parameters = [Integer("units", 1, 9), Float("x", 0.0, 1.0), Float("y", 0.0, 1.0)]
+problem = Problem(parameters, lambda config: config["x"], objective="loss")
+"""
+
+
+@pytest.mark.parametrize("source", ["", "results.csv"], ids=["run", "table"])
+def test_a_warm_start_names_the_parameters_that_it_drops(problem, problem_file, tmp_path, capsys, source):
+    run = tmp_path / "wide"
+    words = ["search", problem_file(WIDER, "wider.py"), "--trials", "3", "--workers", "1"]
+    assert main([*words, "--search", "random", "--run-dir", str(run)]) == 0
+    capsys.readouterr()
+    session = begin(problem, options(warm_start=run / source), None, keep=False)
+    session.journal.close()
+    assert capsys.readouterr().err == (
+        f"warm start with 3 observations from {run / source}; "
+        "parameters that the space does not have are left out: units, y\n"
+    )
 
 
 def test_a_simulation_needs_no_directory(problem, tmp_path, monkeypatch):

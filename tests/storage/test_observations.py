@@ -18,7 +18,7 @@ def read(tmp_path):
     def read(*lines, encoding="utf-8"):
         path = tmp_path / "results.csv"
         path.write_text("\n".join(["id,state,value,p:x", *lines]) + "\n", encoding=encoding)
-        observations, _ = read_observations(path, DECLARATION)
+        observations = read_observations(path, DECLARATION).observations
         return [(observation.config["x"], observation.value) for observation in observations]
 
     return read
@@ -43,3 +43,13 @@ def test_a_value_that_is_no_number_is_named_with_its_line(read, value):
 
 def test_a_table_in_another_encoding_is_read_as_far_as_it_can_be(read):
     assert read("0,completed,1.5,0.1", "1,failed,,0.2,ä", encoding="latin-1") == [(0.1, 1.5), (0.2, None)]
+
+
+def test_parameters_that_the_space_lacks_are_named_if_they_had_a_value(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text(
+        "id,state,value,p:units,p:x,p:never,m:loss\n0,completed,1.5,,0.1,,1.5\n1,failed,,8,0.2,,\n"
+    )
+    reading = read_observations(path, DECLARATION)
+    assert [observation.config for observation in reading.observations] == [{"x": 0.1}, {"x": 0.2}]
+    assert (reading.unfit, reading.unknown) == (0, ("units",))
