@@ -40,7 +40,7 @@ class Method:
         return {name: option.default for name, option in self.options.items()}
 
     def check(self, name: str, options: Mapping[str, Any]) -> None:
-        """Raise OptionError for an option that it does not have, or a value that it does not take."""
+        """Raise OptionError for an option that it does not have, or values that it does not take."""
         for option, value in options.items():
             if option not in self.options:
                 takes = f"takes {', '.join(self.options)}" if self.options else "takes no options of its own"
@@ -58,6 +58,16 @@ class Method:
                         f"{option} has no effect with {other} {chosen[other]}; it is for "
                         f"{other} {' and '.join(values)}."
                     )
+        self._check_order(chosen)
+
+    def _check_order(self, chosen: Mapping[str, Any]) -> None:
+        for option, declared in self.options.items():
+            other = declared.other if isinstance(declared, Count) else None
+            if other is not None and chosen[option] < chosen[other]:
+                raise OptionError(
+                    f"{option} must be at least {other}, which is {chosen[other]}, not {chosen[option]}; "
+                    f"raise {option} or lower {other}."
+                )
 
     def strategy(self, encoding: Any, seed: Any, options: Mapping[str, Any]) -> Strategy:
         """Return the strategy."""
@@ -117,7 +127,7 @@ METHODS = {
         "deephpo.search.evolution:RegularizedEvolution",
         "mutations of the best among the last results",
         {
-            "population": Count(50, "so many results are alive"),
+            "population": Count(50, "so many results are alive", other="tournament"),
             "tournament": Count(20, "so many of them compete to be a parent"),
         },
     ),

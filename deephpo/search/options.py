@@ -77,11 +77,15 @@ class Number:
 
 @dataclass(frozen=True)
 class Count:
-    """A whole number from ``least`` on."""
+    """A whole number from ``least`` on.
+
+    other: another count of the same search, below which this one must not be.
+    """
 
     default: int
     help: str
     least: int = 1
+    other: str | None = None
 
     def check(self, name: str, value: Any) -> None:
         """Raise OptionError for what is no such number."""

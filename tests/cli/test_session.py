@@ -75,6 +75,12 @@ def test_a_search_that_cannot_be_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_options_that_do_not_go_together_are_refused_before_anything_is_written(problem, tmp_path, refusal):
+    words = ["--search", "evolution", "--population", 5, "--run-dir", tmp_path / "run"]
+    assert "population must be at least tournament, which is 20" in refusal("search", problem, *words)
+    assert not (tmp_path / "run").exists()
+
+
 WIDER = """
 from deephpo import Float, Integer, Problem
 

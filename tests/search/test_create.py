@@ -55,6 +55,16 @@ SPACE = Space([Float("x", 0, 1)])
             {"kappa": 3.0, "acquisition": "ei"},
             "kappa has no effect with acquisition ei; it is for acquisition lcb.",
         ),
+        (
+            "evolution",
+            {"population": 10},
+            "population must be at least tournament, which is 20, not 10; raise population or lower tournament.",
+        ),
+        (
+            "evolution",
+            {"tournament": 60},
+            "population must be at least tournament, which is 60, not 50; raise population or lower tournament.",
+        ),
         ("ambs", {"initial": True}, "initial must be a whole number from 1 on, not True."),
     ],
 )
