@@ -62,11 +62,11 @@ class Method:
 
     def _check_order(self, chosen: Mapping[str, Any]) -> None:
         for option, declared in self.options.items():
-            other = declared.other if isinstance(declared, Count) else None
+            other = declared.not_below if isinstance(declared, Count) else None
             if other is not None and chosen[option] < chosen[other]:
                 raise OptionError(
-                    f"{option} must be at least {other}, which is {chosen[other]}, not {chosen[option]}; "
-                    f"raise {option} or lower {other}."
+                    f"{option} must be at least {other}, which is {chosen[other]}, not {chosen[option]}: "
+                    "raise the one or lower the other."
                 )
 
     def strategy(self, encoding: Any, seed: Any, options: Mapping[str, Any]) -> Strategy:
@@ -127,7 +127,7 @@ METHODS = {
         "deephpo.search.evolution:RegularizedEvolution",
         "mutations of the best among the last results",
         {
-            "population": Count(50, "so many results are alive", other="tournament"),
+            "population": Count(50, "so many results are alive", not_below="tournament"),
             "tournament": Count(20, "so many of them compete to be a parent"),
         },
     ),

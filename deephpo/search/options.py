@@ -79,13 +79,13 @@ class Number:
 class Count:
     """A whole number from ``least`` on.
 
-    other: another count of the same search, below which this one must not be.
+    not_below: another count of the same search, than which this one must not be smaller.
     """
 
     default: int
     help: str
     least: int = 1
-    other: str | None = None
+    not_below: str | None = None
 
     def check(self, name: str, value: Any) -> None:
         """Raise OptionError for what is no such number."""

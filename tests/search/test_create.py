@@ -58,12 +58,12 @@ SPACE = Space([Float("x", 0, 1)])
         (
             "evolution",
             {"population": 10},
-            "population must be at least tournament, which is 20, not 10; raise population or lower tournament.",
+            "population must be at least tournament, which is 20, not 10: raise the one or lower the other.",
         ),
         (
             "evolution",
             {"tournament": 60},
-            "population must be at least tournament, which is 60, not 50; raise population or lower tournament.",
+            "population must be at least tournament, which is 60, not 50: raise the one or lower the other.",
         ),
         ("ambs", {"initial": True}, "initial must be a whole number from 1 on, not True."),
     ],
