@@ -3,7 +3,8 @@
     python -m deephpo.keras.diagram RUN
 
 draws the network of the best trial of a run to ``RUN/network.png``.  The problem's file builds it with a
-function ``network(config)``.  In one's own code: ``draw(model, Path("network.png"))``.
+function ``network(config)``; where it has further arguments their defaults are taken, which in problems/ are
+those of the real data, also for a stand-in.  In one's own code: ``draw(model, Path("network.png"))``.
 
 Keras' own ``plot_model`` needs Graphviz, a program that pip cannot install and compute nodes do not have;
 this needs matplotlib only.
@@ -18,10 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deephpo.errors import MissingPackageError
 from deephpo.keras.best_trial import best_trial, network_of
+from deephpo.keras.canvas import canvas, save
 from deephpo.keras.command import answer
-from deephpo.storage.run_directory import replacing
 
 PICTURE = "network.png"
 _INK, _PLAIN = "#1b2a41", "#f4f1ea"
@@ -68,16 +68,10 @@ def boxes_of(model: Any) -> list[Box]:
 
 def draw(model: Any, path: Path, title: str = "") -> None:
     """Write the picture of a Keras model as PNG; raises MissingPackageError without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPackageError("matplotlib", "The picture of a network", "plot") from None
     boxes = boxes_of(model)
     lanes, levels = 1 + max(box.lane for box in boxes), 1 + max(box.level for box in boxes)
-    canvas = Figure(figsize=(max(_WIDTH * lanes, 5.0), _HEIGHT * (levels + 1)))
-    FigureCanvasAgg(canvas)
-    axes = canvas.add_axes((0.0, 0.0, 1.0, 1.0))
+    figure = canvas("a network", max(_WIDTH * lanes, 5.0), _HEIGHT * (levels + 1))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     middle = (lanes - 1) / 2
     half = max(lanes, 5.0 / _WIDTH) / 2
@@ -88,8 +82,7 @@ def draw(model: Any, path: Path, title: str = "") -> None:
     _draw_connections(axes, boxes)
     for box in boxes:
         _draw_box(axes, box)
-    with replacing(path) as temporary:
-        canvas.savefig(temporary, dpi=110, format="png")
+    save(figure, path, dpi=110)
 
 
 def _layers(model: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:

@@ -26,9 +26,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from deephpo.errors import MissingPackageError, OptionError, unknown_name
+from deephpo.errors import OptionError, unknown_name
+from deephpo.keras.canvas import canvas, save
 from deephpo.keras.command import answer
-from deephpo.storage.run_directory import replacing
 
 MOST_FILTERS = 64
 """Of a layer that has more, the first ones are looked at."""
@@ -107,27 +107,19 @@ def tile(images: NDArray[np.float32], path: Path, title: str) -> None:
     With three channels they are colours, else the mean over the channels is grey.  Raises
     MissingPackageError without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPackageError("matplotlib", "A picture of filters", "plot") from None
     columns = math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
-    canvas = Figure(figsize=(max(4.0, 0.9 * columns), 0.9 * rows + 0.5), layout="constrained")
-    FigureCanvasAgg(canvas)
-    canvas.suptitle(title, fontsize=9, parse_math=False)
-    for axes in np.ravel(canvas.subplots(rows, columns, squeeze=False)):
+    figure = canvas("filters", max(4.0, 0.9 * columns), 0.9 * rows + 0.5, layout="constrained")
+    figure.suptitle(title, fontsize=9, parse_math=False)
+    for axes in np.ravel(figure.subplots(rows, columns, squeeze=False)):
         axes.set_axis_off()
-    for axes, image in zip(canvas.axes, images, strict=False):
+    for axes, image in zip(figure.axes, images, strict=False):
         shown = image if image.shape[-1] == 3 else image.mean(axis=-1)
         span = float(np.ptp(shown)) or 1.0
         axes.imshow((shown - shown.min()) / span, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
         axes.set_axis_on()
         axes.set(xticks=[], yticks=[])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        canvas.savefig(temporary, dpi=130, format="png")
+    save(figure, path, dpi=130)
 
 
 def draw(network: Path, name: str | None = None, low: float = 0.0, high: float = 1.0) -> list[Path]:
