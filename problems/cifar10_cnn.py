@@ -62,8 +62,8 @@ def shapes():
     return x[:150], y[:150], x[150:], y[150:]
 
 
-def network(config, shape):
-    """Return the compiled network that a configuration describes, for images of this shape."""
+def network(config, shape=(32, 32, 3)):
+    """Return the compiled network that a configuration describes, for images of this shape, CIFAR-10's."""
     activation, layers = config["activation"], [keras.Input(shape), keras.layers.Rescaling(1 / 255)]
     for block in ("f1", "f2"):
         filters, size = config[f"{block}_units"], config[f"{block}_size"]

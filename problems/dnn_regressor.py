@@ -55,8 +55,8 @@ def split(x, y):
     return x[:first], y[:first], x[first:], y[first:]
 
 
-def network(config, variables):
-    """Return the compiled network that a configuration describes."""
+def network(config, variables=4):
+    """Return the compiled network that a configuration describes, for rows of so many variables."""
     model = keras.Sequential([keras.Input((variables,))])
     for layer in range(1, config["layers"] + 1):
         model.add(keras.layers.Dense(config[f"units_{layer}"], activation=config["activation"]))

@@ -50,8 +50,8 @@ def digits():
     return x[:300], y[:300], x[300:400], y[300:400]
 
 
-def network(config, shape):
-    """Return the compiled network that a configuration describes, for images of this shape."""
+def network(config, shape=(28, 28, 1)):
+    """Return the compiled network that a configuration describes, for images of this shape, MNIST's."""
     window, dropped = config["window_size"], 1.0 - config["keep_prop_rate"]
     model = keras.Sequential(
         [

@@ -101,8 +101,8 @@ def encoded(text):
     }
 
 
-def network(config, story_length, question_length, words):
-    """Return the compiled network that a configuration describes, for texts of these lengths."""
+def network(config, story_length=58, question_length=3, words=20):
+    """Return the compiled network that a configuration describes, for texts of these lengths, bAbI's."""
     story, question = keras.Input((story_length,)), keras.Input((question_length,))
 
     def embedded(text, width):

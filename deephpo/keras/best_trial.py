@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import keras
 
 from deephpo.errors import ProblemError, RunDirectoryError
 from deephpo.storage.journal import read_journal
@@ -47,7 +50,8 @@ def best_trial(run: Path) -> BestTrial:
 def network_of(target: str, config: Config) -> Any:
     """Return the Keras network that a problem's file builds for a configuration.
 
-    The file has a function ``network(config)`` for it.  Raises ProblemError if it has none.
+    The file has a function ``network(config)`` for it, whose further arguments have defaults.  Raises
+    ProblemError if it has none, or if that returns something else.
     """
     load_problem(target)
     place, _ = split_target(target)
@@ -58,4 +62,17 @@ def network_of(target: str, config: Config) -> Any:
             f"{place} has no function network(config) that returns the Keras network of a configuration; "
             "write one, and call it in run() too."
         )
-    return build(dict(config))
+    try:
+        inspect.signature(build).bind(config)
+    except TypeError:
+        raise ProblemError(
+            f"network() of {place} must be callable with the configuration alone, but it is "
+            f"network{inspect.signature(build)}; give its other arguments defaults, as in shape=(28, 28, 1)."
+        ) from None
+    model = build(dict(config))
+    if not isinstance(model, keras.Model):
+        raise ProblemError(
+            f"network(config) of {place} must return a Keras network, not a {type(model).__name__}; let it "
+            "return the keras.Model that run() trains."
+        )
+    return model

@@ -33,6 +33,18 @@ def test_the_network_is_the_one_of_the_problems_file(finished_run):
     assert model.get_layer("second").kernel.shape == (3, 3, 5, 5)
 
 
+def test_a_network_that_wants_more_than_the_configuration_is_told_of_defaults(finished_run, squares):
+    run = finished_run(squares.replace("network(config):", "network(config, shape):"), name="more.py")
+    with pytest.raises(ProblemError, match=r"more.py .* is network\(config, shape\); give .* defaults"):
+        network_of(str(run.problem), run.best.config)
+
+
+def test_what_is_no_network_of_keras_is_refused(finished_run, squares):
+    run = finished_run(squares.replace("return keras.Model(", "return ("), name="other.py")
+    with pytest.raises(ProblemError, match="must return a Keras network, not a tuple"):
+        network_of(str(run.problem), run.best.config)
+
+
 def test_a_file_without_a_network_function_is_told_what_to_write(finished_run, squares):
     run = finished_run(squares.replace("network(", "build("), name="without.py")
     with pytest.raises(ProblemError, match=r"has no function network\(config\).*; write one"):

@@ -21,11 +21,15 @@ from deephpo.storage.records import Begun, Reported, Started
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 from deephpo.trial import TrialState
+from deephpo.worker.loading import load_problem
 
 pytest.importorskip("keras")
 pytestmark = pytest.mark.tensorflow
 
+from deephpo.keras.best_trial import network_of  # noqa: E402
+
 PROBLEMS = Path(__file__).parents[2] / "problems"
+KERAS = sorted(path for path in PROBLEMS.glob("*.py") if "\nimport keras" in path.read_text())
 WITH_STAND_IN = sorted(path for path in PROBLEMS.glob("*.py") if "\nstand_in = " in path.read_text())
 DOWNLOADED = sorted(path for path in WITH_STAND_IN if " downloaded(" in path.read_text())
 
@@ -103,6 +107,17 @@ def test_the_stand_in_passes_the_check_and_is_called_one(path, deephpo):
     shown = deephpo("check", f"{path}:stand_in").stdout
     assert shown.endswith("The problem can be searched.\n")
     assert "stand_in: " in shown.splitlines()[0]
+
+
+@pytest.mark.parametrize("path", KERAS, ids=lambda path: path.stem)
+def test_the_network_of_a_configuration_can_be_had_without_data(path, monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for name in ("problem", "stand_in") if path in WITH_STAND_IN else ("problem",):
+        target = f"{path}:{name}"
+        encoding = load_problem(target).declaration.space.encoding()
+        for config in encoding.decode(encoding.sample(3, np.random.default_rng(0))):
+            assert network_of(target, config).count_params() > 0
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.mpi
