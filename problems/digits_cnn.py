@@ -64,7 +64,6 @@ def run(config, ctx):
     x_train, y_train, x_valid, y_valid = data()
     optimizer = keras.optimizers.get(config["optimizer"])
     optimizer.learning_rate = config["learning_rate"]
-    checkpoint = Checkpoint(ctx)
     with ctx.horovod() if ctx.size > 1 else nullcontext() as hvd:
         model = network(config)
         model.compile(
@@ -73,8 +72,10 @@ def run(config, ctx):
             metrics=[error],
             jit_compile=False,
         )
+        shard = Shard(x_train, y_train, config["batch_size"] // ctx.size, ctx)
+        checkpoint = Checkpoint(ctx, hvd, shard)
         model.fit(
-            Shard(x_train, y_train, config["batch_size"] // ctx.size, ctx),
+            shard,
             validation_data=(x_valid, y_valid),
             epochs=ctx.budget,
             shuffle=False,  # the shard's rows are in another order in each epoch

@@ -2,10 +2,13 @@
 
     with ctx.horovod() if ctx.size > 1 else nullcontext() as hvd:
         model.compile(distribute(Adam(rate), hvd), loss=..., jit_compile=False)
-        model.fit(Shard(x, y, batch_size, ctx), shuffle=False, callbacks=[Together(ctx, hvd), ...], ...)
+        shard = Shard(x, y, batch_size, ctx)
+        checkpoint = Checkpoint(ctx, hvd, shard)
+        model.fit(shard, shuffle=False, callbacks=[Together(ctx, hvd), checkpoint, Report(ctx)], ...)
 
-Where there is but one process ``hvd`` is None, and nothing needs Horovod.  Horovod's own Keras wrappers know
-Keras 2 only; of Horovod just its operations are used.
+Where there is but one process ``hvd`` is None, and nothing needs Horovod.  With several it is
+``horovod.tensorflow``, so the backend is TensorFlow.  Horovod's own Keras wrappers know Keras 2 only; of
+Horovod just its operations are used.
 """
 
 from __future__ import annotations
@@ -41,12 +44,22 @@ def distribute(optimizer: Any, hvd: ModuleType | None) -> Any:
     return distributed.from_config(optimizer.get_config())
 
 
+def spread(model: Any, hvd: ModuleType) -> None:
+    """Give all processes the weights and the optimizer's state of the first one."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    for place, variable in enumerate([*model.weights, *model.optimizer.variables]):
+        value = keras.ops.convert_to_tensor(variable)
+        variable.assign(hvd.broadcast(value, root_rank=0, name=f"weights.{place}"))
+
+
 class Together(Callback):  # type: ignore[misc]  # mypy does not follow keras
     """Keeps the processes of a trial together; goes before all other callbacks.
 
     All begin with the first one's weights.  The metrics of each epoch are averaged, so that callbacks behind
     this one decide the same everywhere, and all end when the first is told that the search ends: one that
-    went on alone would wait for the others for ever.
+    went on alone would wait for the others for ever.  The moving averages of BatchNormalization are of each
+    process's own rows, and stay so.
     """
 
     def __init__(self, ctx: Context, hvd: ModuleType | None) -> None:
@@ -56,13 +69,8 @@ class Together(Callback):  # type: ignore[misc]  # mypy does not follow keras
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Give all processes the weights and the optimizer's state of the first one."""
-        if self._hvd is None:
-            return
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
-        for place, variable in enumerate([*self.model.weights, *self.model.optimizer.variables]):
-            value = keras.ops.convert_to_tensor(variable)
-            variable.assign(self._hvd.broadcast(value, root_rank=0, name=f"weights.{place}"))
+        if self._hvd is not None:
+            spread(self.model, self._hvd)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Average the metrics, in place, and agree on whether this was the last epoch."""

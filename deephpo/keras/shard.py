@@ -23,6 +23,7 @@ class Shard(keras.utils.PyDataset):  # type: ignore[misc]  # mypy does not follo
 
     x, y: arrays of n rows.  batch_size: rows a process takes at once; fewer, if there are not enough for all.
     shuffle: whether each epoch has an order of its own, which ``ctx.seed`` decides for all processes alike.
+    Raises ValueError if a process is left without rows.
     """
 
     def __init__(
@@ -31,6 +32,11 @@ class Shard(keras.utils.PyDataset):  # type: ignore[misc]  # mypy does not follo
         super().__init__(**options)
         if len(x) < ctx.size:
             raise ValueError(f"Shard: {len(x)} rows are too few for {ctx.size} processes.")
+        if batch_size < 1:
+            raise ValueError(
+                f"Shard: batch_size must be at least 1 for each process, not {batch_size}; take batches of "
+                f"at least {ctx.size} rows for {ctx.size} processes, or fewer processes."
+            )
         self._x, self._y = x, y
         self._batch_size = min(batch_size, len(x) // ctx.size)
         self._rank, self._size = ctx.rank, ctx.size
@@ -53,6 +59,11 @@ class Shard(keras.utils.PyDataset):  # type: ignore[misc]  # mypy does not follo
     def on_epoch_end(self) -> None:
         """Take another order."""
         self._epoch += 1
+        self._order = self._new_order()
+
+    def skip(self, epochs: int) -> None:
+        """Go on as if so many more epochs had been; for what begins in the middle, such as ``Checkpoint``."""
+        self._epoch += epochs
         self._order = self._new_order()
 
     def _new_order(self) -> Any:

@@ -1,5 +1,6 @@
 """A training that was cut off goes on after its last whole epoch, and ends as if it had never been."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.tensorflow
 
 import keras  # noqa: E402
 
-from deephpo.keras import Checkpoint  # noqa: E402
+from deephpo.keras import Checkpoint, Shard  # noqa: E402
 
 EPOCHS = 6
 
@@ -35,8 +36,8 @@ class CutOff(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def context(directory, rank=0):
-    return SimpleNamespace(directory=directory, rank=rank)
+def context(directory):
+    return SimpleNamespace(directory=directory, rank=0, size=1)
 
 
 def network():
@@ -47,11 +48,11 @@ def network():
     return model
 
 
-def train(directory, *others, rank=0, epochs=EPOCHS):
+def train(directory, *others, epochs=EPOCHS):
     """Train without shuffling; return the checkpoint and the trained network."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(64, 4)).astype("float32")
-    checkpoint, model = Checkpoint(context(directory, rank)), network()
+    checkpoint, model = Checkpoint(context(directory)), network()
     model.fit(
         x,
         x.sum(axis=1),
@@ -125,13 +126,38 @@ def test_a_checkpoint_of_another_network_is_not_taken_by_halves(tmp_path, betwee
     assert checkpoint.history == never.history
 
 
-def test_of_a_data_parallel_trial_the_first_rank_writes_and_all_read(tmp_path):
-    train(tmp_path, rank=1, epochs=2)
-    assert not (tmp_path / "checkpoint").exists()
-    first, model = train(tmp_path, rank=0, epochs=2)
-    second, same = train(tmp_path, rank=1, epochs=2)
-    assert second.history == first.history
-    np.testing.assert_array_equal(model.get_weights()[0], same.get_weights()[0])
+def test_a_shard_goes_on_in_the_order_of_the_epoch_in_which_it_was_cut_off(tmp_path):
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+
+    def train_on_shard(directory, *others):
+        ctx, model = context(directory), network()
+        shard = Shard(x, x.sum(axis=1), 16, SimpleNamespace(rank=0, size=1, seed=5))
+        checkpoint = Checkpoint(ctx, shard=shard)
+        model.fit(shard, epochs=4, shuffle=False, callbacks=[checkpoint, *others], verbose=0)
+        return checkpoint.history
+
+    never = train_on_shard(tmp_path / "never")
+    for last in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            train_on_shard(tmp_path / "cut", CutOff(last))
+    assert train_on_shard(tmp_path / "cut") == never
+
+
+def test_several_processes_are_not_to_read_each_for_itself(tmp_path):
+    ctx = SimpleNamespace(directory=tmp_path, rank=1, size=2)
+    with pytest.raises(ValueError, match=r"2 processes train together.*as in Checkpoint\(ctx, hvd\)"):
+        Checkpoint(ctx)
+
+
+def test_a_checkpoint_of_more_processes_is_not_taken_by_halves(tmp_path):
+    never, _ = train(tmp_path / "never")
+    cut_off(tmp_path / "cut", 2)
+    file = tmp_path / "cut" / "checkpoint" / "epoch-2" / "beside.json"
+    beside = json.loads(file.read_text())
+    file.write_text(json.dumps({**beside, "generators": 2 * beside["generators"]}))
+    with pytest.warns(UserWarning, match="begins anew: 2 processes wrote it, and there are 1 now"):
+        checkpoint, _ = train(tmp_path / "cut")
+    assert checkpoint.history == never.history
 
 
 def test_a_kill_at_any_time_leaves_a_whole_checkpoint(tmp_path):

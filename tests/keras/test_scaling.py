@@ -59,7 +59,7 @@ def test_a_warm_up_longer_than_the_training_is_not_done_with():
 
 @pytest.mark.parametrize("order", ["before", "others"], ids=["behind the checkpoint", "before it"])
 def test_a_training_that_goes_on_has_the_rates_of_one_that_was_never_cut_off(tmp_path, order):
-    ctx = SimpleNamespace(rank=0, directory=tmp_path)
+    ctx = SimpleNamespace(rank=0, size=1, directory=tmp_path)
     first = rates(4, 2, epochs=1, **{order: [Checkpoint(ctx)]})
     rest = rates(4, 2, epochs=3, **{order: [Checkpoint(ctx)]})
     assert len(rest) == 8

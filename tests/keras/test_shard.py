@@ -103,6 +103,12 @@ def test_fewer_rows_than_processes_are_refused(rows, size):
         shards(rows, 2, size)
 
 
+@pytest.mark.parametrize(("batch", "size"), [(16, 32), (0, 1), (1, 2)])
+def test_a_batch_that_has_no_row_for_each_process_is_refused(batch, size):
+    with pytest.raises(ValueError, match=f"batch_size must be at least 1.*at least {size} rows"):
+        shards(100, batch // size, size)
+
+
 def test_keras_trains_on_just_these_batches_in_this_order():
     """The gradient of the only weight is minus the batch's mean, so each step tells its batch."""
 
