@@ -1,6 +1,6 @@
 """Pictures of what the convolutions of a trained network look for.
 
-    python -m deephpo.keras.filters RUN/best/network.keras [--layer NAME] [--low 0 --high 1]
+    python -m deephpo.keras.filters RUN/best/network.keras [--layer NAME] [--low 0 --high 255]
 
 reads a saved network, such as :mod:`deephpo.keras.retraining` leaves, and writes beside it
 
@@ -9,7 +9,7 @@ reads a saved network, such as :mod:`deephpo.keras.retraining` leaves, and write
                                 that excites it most, found by gradient ascent from grey noise
 
 The images have the size of the network's input.  Its pixels are between low and high: 0 and 255 for a network
-that takes bytes and scales them itself.
+that scales bytes itself, by a layer for that, else 0 and 1.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def maximal_images(
     """
     rng = np.random.default_rng(seed)
     count = min(MOST_FILTERS, layer.output.shape[-1])
-    shape = (count, *model.input_shape[1:])
+    shape = (count, *model.inputs[0].shape[1:])
     grey = (low + high) / 2 + 0.1 * (high - low) * rng.standard_normal(shape)
-    ascent = _Ascent(keras.Model(model.input, layer.output), grey.astype("float32"), low, high)
+    ascent = _Ascent(keras.Model(model.inputs, layer.output), grey.astype("float32"), low, high)
     ascent.compile(
         _Steps(_STEP * (high - low), name="steps"), loss=lambda _, activations: -ops.sum(activations)
     )
@@ -122,10 +122,11 @@ def tile(images: NDArray[np.float32], path: Path, title: str) -> None:
     save(figure, path, dpi=130)
 
 
-def draw(network: Path, name: str | None = None, low: float = 0.0, high: float = 1.0) -> list[Path]:
+def draw(network: Path, name: str | None = None, low: float = 0.0, high: float | None = None) -> list[Path]:
     """Write both pictures beside a saved network, and return where they are.
 
-    Raises OptionError if the file is no network, has no convolutions, or has no layer of the name.
+    low, high: the range of a pixel; None: up to 255 if the network scales bytes, else up to 1.  Raises
+    OptionError if the file is no network, has no convolutions, or has no layer of the name.
     """
     model = _load(network)
     found = convolutions(model)
@@ -140,10 +141,16 @@ def draw(network: Path, name: str | None = None, low: float = 0.0, high: float =
     directory = network.parent / "filters"
     first, maximal = directory / f"weights-{known[0]}.png", directory / f"maximal-{chosen.name}.png"
     tile(weights_of(found[0]), first, f"weights of {known[0]}")
+    high = _largest_pixel(model) if high is None else high
     images, activations = maximal_images(model, chosen, low, high)
-    span = f"mean activations {activations[-1]:.3g} to {activations[0]:.3g}"
+    span = f"mean activations {activations[-1]:.3g} to {activations[0]:.3g}, pixels {low:g} to {high:g}"
     tile(images, maximal, f"what excites the filters of {chosen.name} most: {span}")
     return [first, maximal]
+
+
+def _largest_pixel(model: Any) -> float:
+    """Return 255 for a network that scales bytes by its own layer, as all here do; else 1."""
+    return 255.0 if any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers) else 1.0
 
 
 def _load(network: Path) -> Any:
@@ -159,7 +166,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("network", metavar="NETWORK.keras", type=Path, help="as retraining has left it")
     parser.add_argument("--layer", metavar="NAME", help="a convolution (default: the last one)")
     parser.add_argument("--low", type=float, default=0.0, help="the least value of a pixel (default 0)")
-    parser.add_argument("--high", type=float, default=1.0, help="the largest one (default 1)")
+    parser.add_argument(
+        "--high", type=float, help="the largest one (default: 255 if the network scales bytes itself, else 1)"
+    )
     given = parser.parse_args(words)
     return answer(lambda: "\n".join(map(str, draw(given.network, given.layer, given.low, given.high))))
 

@@ -150,7 +150,8 @@ def main(words: Sequence[str] | None = None) -> int:
         value, before = result["metrics"][objective], result["value_in_search"]
         return (
             f"Trial {result['trial']} is retrained: {objective} = {value:.4g}, where the search had "
-            f"{before:.4g}. The network is {(given.output or given.run_dir / 'best') / NETWORK}."
+            f"{before:.4g}. The network is {(given.output or given.run_dir / 'best') / NETWORK}: "
+            "keras.saving.load_model(..., compile=False)."
         )
 
     return answer(work)

@@ -12,7 +12,15 @@ pytestmark = pytest.mark.tensorflow
 
 import keras  # noqa: E402
 
-from deephpo.keras.filters import convolutions, draw, main, maximal_images, tile, weights_of  # noqa: E402
+from deephpo.keras.filters import (  # noqa: E402
+    _largest_pixel,
+    convolutions,
+    draw,
+    main,
+    maximal_images,
+    tile,
+    weights_of,
+)
 
 
 @pytest.fixture
@@ -94,3 +102,17 @@ def test_what_cannot_be_drawn_is_said(model, tmp_path, capsys):
     assert "has no two-dimensional convolution" in capsys.readouterr().err
     assert main([str(tmp_path / "missing.keras")]) == 2
     assert "cannot be read as a Keras network" in capsys.readouterr().err
+
+
+def test_a_sequential_network_of_bytes_that_was_saved_is_looked_into(tmp_path):
+    layers = keras.layers
+    network = keras.Sequential(
+        [keras.Input((6, 6, 1)), layers.Rescaling(1 / 255), layers.Conv2D(2, 3), layers.Flatten()]
+    )
+    network.save(tmp_path / "network.keras")
+    drawn = draw(tmp_path / "network.keras")
+    assert all(path.exists() for path in drawn)
+    loaded = keras.models.load_model(tmp_path / "network.keras")
+    (layer,) = convolutions(loaded)
+    assert _largest_pixel(loaded) == 255.0
+    assert maximal_images(loaded, layer, 0.0, 255.0, steps=5)[0].max() > 1.0

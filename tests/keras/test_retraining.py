@@ -82,6 +82,6 @@ def test_the_command_says_what_came_of_it(finished_run, tmp_path, capsys):
     assert main([str(run.path), "--output", str(tmp_path / "kept")]) == 0
     said = capsys.readouterr().out
     assert said.startswith("Trial 1 is retrained: val_loss = ")
-    assert f"The network is {tmp_path / 'kept' / 'network.keras'}." in said
+    assert f"The network is {tmp_path / 'kept' / 'network.keras'}: " in said
     assert main([str(tmp_path / "nowhere")]) == 2
     assert "There is no directory" in capsys.readouterr().err
