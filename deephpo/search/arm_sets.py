@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deephpo.errors import OptionError, unknown_name
 from deephpo.search.options import Choice, Number, Option
-from deephpo.search.parts import LIES, PARTS
+from deephpo.search.parts import LIES, PARTS, SURROGATES
 
 if TYPE_CHECKING:  # numpy comes with them, and who only reads options needs none
     import numpy as np
@@ -19,12 +19,14 @@ if TYPE_CHECKING:  # numpy comes with them, and who only reads options needs non
     from deephpo.search.tpe import TreeParzenSearch
     from deephpo.space.encoding import Encoding
 
-SIX = "gp-hle-ei, gp-hle-pi, gp-hle-ucb, rf-hle-ei, rf-hle-pi, rf-hle-ucb"
+SIX = "gp-hle-ei, gp-hle-pi, gp-hle-ucb, forest-hle-ei, forest-hle-pi, forest-hle-ucb"
 SETS: Mapping[str, str] = {"six": SIX, "seven": f"{SIX}, tpe-hle-ei"}
 """DEEP-BO's sets in its order, by their names."""
 
-SURROGATES: Mapping[str, str] = {"gp": "gp", "rf": "forest", "et": "extra-trees"}
-"""The surrogates by what words call them; besides there is tpe."""
+TPE = "tpe"
+"""What words call TPE, which is none of the surrogates that a single search takes."""
+SHORT: Mapping[str, str] = {"rf": "forest", "et": "extra-trees"}
+"""What words may say for a surrogate as well; rf is what DEEP-BO says."""
 ACQUISITIONS: Mapping[str, tuple[str, float]] = {
     "ei": ("ei", 0.0),
     "pi": ("pi", 0.0),
@@ -35,7 +37,9 @@ ACQUISITIONS: Mapping[str, tuple[str, float]] = {
 RANK = "rank"
 """What an arm learns unless its word says something else."""
 _FILES = (".yaml", ".yml")
-_FORM = "an arm is a surrogate, a target and an acquisition function, such as gp-hle-ei, or rf-ei for ranks"
+_FORM = (
+    "an arm is a surrogate, a target and an acquisition function, such as gp-hle-ei, or forest-ei for ranks"
+)
 _FIELDS: Mapping[str, Option] = {
     **{name: PARTS[name] for name in ("surrogate", "target", "acquisition", "schedule", "tau")},
     # What trials report so far is told to the search single only.
@@ -140,25 +144,31 @@ def _from_yaml(content: str, where: str) -> list[Any]:
 def _from_word(word: Any) -> tuple[str, AnyArm]:
     if not isinstance(word, str):
         raise OptionError(f"An arm is a word such as gp-hle-ei or a mapping, not {word!r}.")
-    parts = word.lower().split("-")
-    if len(parts) not in (2, 3):
-        sets = f"; known sets: {', '.join(SETS)}" if len(parts) == 1 else ""
+    surrogate, rest = _split(word.lower())
+    if len(rest) not in (1, 2):
+        sets = "" if "-" in word else f"; known sets: {', '.join(SETS)}"
         raise OptionError(f"{word!r} is no arm: {_FORM}{sets}.")
-    surrogate, acquisition = parts[0], parts[-1]
-    target = parts[1] if len(parts) == 3 else RANK
-    known = {"tpe": "", **SURROGATES}
+    known = (TPE, *SURROGATES)
     if surrogate not in known:
         raise OptionError(f"{word!r} is no arm. {unknown_name('surrogate', surrogate, known)}")
-    takes = ["ei"] if surrogate == "tpe" else list(ACQUISITIONS)
+    acquisition = rest[-1]
+    takes = ["ei"] if surrogate == TPE else list(ACQUISITIONS)
     if acquisition not in takes:
         raise OptionError(f"{word!r} is no arm. {unknown_name('acquisition', acquisition, takes)}")
-    if surrogate == "tpe":
+    target = rest[0] if len(rest) == 2 else RANK
+    name = "-".join([surrogate, *rest])
+    if surrogate == TPE:
         _FIELDS["target"].check("target", target)
-        return word.lower(), ParzenArm()
-    name, weight = ACQUISITIONS[acquisition]
-    return word.lower(), _arm(
-        {"surrogate": SURROGATES[surrogate], "target": target, "acquisition": name, "weight": weight}
-    )
+        return name, ParzenArm()
+    scored, weight = ACQUISITIONS[acquisition]
+    return name, _arm({"surrogate": surrogate, "target": target, "acquisition": scored, "weight": weight})
+
+
+def _split(word: str) -> tuple[str, list[str]]:
+    """Return the surrogate of a word, a short form written out, and the parts behind it."""
+    long = next((name for name in SURROGATES if word.startswith(f"{name}-")), None)
+    first = long or word.split("-")[0]
+    return SHORT.get(first, first), word[len(first) :].split("-")[1:]
 
 
 def _from_mapping(entry: Mapping[Any, Any]) -> tuple[str, AnyArm]:
@@ -182,7 +192,7 @@ def _arm(given: Mapping[Any, Any]) -> Arm:
             raise OptionError(f"{unknown_name('field of an arm', name, _FIELDS)} It is in {dict(given)!r}.")
         _FIELDS[name].check(name, value)
     if "surrogate" not in given:
-        raise OptionError(f"An arm needs a surrogate, one of gp, forest, extra-trees, not {dict(given)!r}.")
+        raise OptionError(f"An arm needs a surrogate, one of {', '.join(SURROGATES)}, not {dict(given)!r}.")
     chosen = {field.name: field.default for field in fields(Arm) if field.default is not MISSING}
     # Trees keep pending points apart by what they believe of them, a process by fresh candidates.
     chosen["lie"] = "next-best" if given["surrogate"] == "gp" else "believer"

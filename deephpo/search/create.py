@@ -103,7 +103,9 @@ METHODS = {
         "deephpo.search.diversified:diversified",
         "several surrogates and acquisitions that take turns",
         {
-            "arms": Arms("six", "who takes turns: six, seven, words such as gp-hle-ei,rf-ei, or a YAML file"),
+            "arms": Arms(
+                "six", "who takes turns: six, seven, words such as gp-hle-ei,forest-ei, or a YAML file"
+            ),
             "rule": Choice("sequence", "whose turn it is", RULES),
             "initial": _INITIAL,
         },

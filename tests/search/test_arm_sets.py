@@ -18,7 +18,7 @@ FOREST = Arm("forest", "rank", "lcb", weight=2.0, lie="believer")
 def test_the_six_arms_are_the_original_s_in_its_order():
     assert list(parse_arms("six")) == [
         *("gp-hle-ei", "gp-hle-pi", "gp-hle-ucb"),
-        *("rf-hle-ei", "rf-hle-pi", "rf-hle-ucb"),
+        *("forest-hle-ei", "forest-hle-pi", "forest-hle-ucb"),
     ]
     assert list(parse_arms("seven")) == [*parse_arms("six"), "tpe-hle-ei"]
 
@@ -27,10 +27,11 @@ def test_the_six_arms_are_the_original_s_in_its_order():
     ("word", "arm"),
     [
         ("gp-hle-ei", Arm("gp", "hle", "ei", weight=0.0, lie="next-best")),
-        ("RF-HLE-UCB", Arm("forest", "hle", "lcb", weight=1.0, lie="believer")),
-        ("et-le-pi", Arm("extra-trees", "le", "pi", weight=0.0, lie="believer")),
+        ("Forest-HLE-UCB", Arm("forest", "hle", "lcb", weight=1.0, lie="believer")),
+        ("extra-trees-le-pi", Arm("extra-trees", "le", "pi", weight=0.0, lie="believer")),
+        ("extra-trees-ei", Arm("extra-trees", "rank", "ei", weight=0.0, lie="believer")),
         ("gp-ei", GP_EI),
-        ("rf-raw-lcb", Arm("forest", "raw", "lcb", weight=1.96, lie="believer")),
+        ("forest-raw-lcb", Arm("forest", "raw", "lcb", weight=1.96, lie="believer")),
         ("tpe-hle-ei", ParzenArm()),
         ("tpe-ei", ParzenArm()),
     ],
@@ -39,8 +40,15 @@ def test_a_word_is_an_arm(word, arm):
     assert parse_arms(word) == {word.lower(): arm}
 
 
+@pytest.mark.parametrize(("short", "long"), [("rf-hle-ei", "forest-hle-ei"), ("ET-pi", "extra-trees-pi")])
+def test_a_short_word_is_the_same_arm_by_the_same_name(short, long):
+    assert parse_arms(short) == parse_arms(long)
+    with pytest.raises(OptionError, match=f"^Each arm is there once, and {long} is there twice in "):
+        parse_arms(f"{long},{short}")
+
+
 def test_words_stand_with_commas_between_them():
-    assert list(parse_arms("rf-ei, gp-log-pi,tpe-ei")) == ["rf-ei", "gp-log-pi", "tpe-ei"]
+    assert list(parse_arms("forest-ei, gp-log-pi,tpe-ei")) == ["forest-ei", "gp-log-pi", "tpe-ei"]
 
 
 @pytest.fixture
@@ -67,7 +75,9 @@ def test_arms_that_differ_have_different_names():
     assert list(arms) == ["gp-rank-lcb", "gp-rank-lcb(schedule=drawn)", "gp-rank-lcb(lie=min)"]
 
 
-FORM = "an arm is a surrogate, a target and an acquisition function, such as gp-hle-ei, or rf-ei for ranks"
+FORM = (
+    "an arm is a surrogate, a target and an acquisition function, such as gp-hle-ei, or forest-ei for ranks"
+)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +86,17 @@ FORM = "an arm is a surrogate, a target and an acquisition function, such as gp-
         ("sixx", f"'sixx' is no arm: {FORM}; known sets: six, seven."),
         ("gp-hle-ei-1", f"'gp-hle-ei-1' is no arm: {FORM}."),
         ("", f"'' is no arm: {FORM}; known sets: six, seven."),
-        ("svm-ei", "'svm-ei' is no arm. There is no surrogate 'svm'. Known: tpe, gp, rf, et."),
+        ("svm-ei", "'svm-ei' is no arm. There is no surrogate 'svm'. Known: tpe, gp, forest, extra-trees."),
+        (
+            "extra-trees",
+            "'extra-trees' is no arm. There is no surrogate 'extra'; did you mean 'extra-trees'?",
+        ),
+        ("extra-trees-hle-ei-1", f"'extra-trees-hle-ei-1' is no arm: {FORM}."),
         ("gp-hle-eu", "'gp-hle-eu' is no arm. There is no acquisition 'eu'. Known: ei, pi, ucb, lcb."),
         ("tpe-hle-pi", "'tpe-hle-pi' is no arm. There is no acquisition 'pi'. Known: ei."),
         ("gp-hlle-ei", "There is no target 'hlle'; did you mean 'hle'? Known: rank, raw, log, le, hle."),
         ("tpe-hlle-ei", "There is no target 'hlle'; did you mean 'hle'?"),
-        ("gp-ei,rf-ei,gp-ei", "Each arm is there once, and gp-ei is there twice in 'gp-ei,rf-ei,gp-ei'."),
+        ("gp-ei,tpe-ei,gp-ei", "Each arm is there once, and gp-ei is there twice in 'gp-ei,tpe-ei,gp-ei'."),
         ("nowhere.yaml", "The arms in nowhere.yaml cannot be read: No such file or directory."),
         ("[", "arms is no YAML: "),
         ("[]", "arms must hold a list of arms, each a word such as gp-hle-ei or a mapping such as "),
