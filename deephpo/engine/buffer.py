@@ -36,12 +36,17 @@ class SuggestionBuffer:
         self._ready: deque[Trial] = deque()
         self._overtakings = 0
         """How often the first one was overtaken."""
+        self._most = math.inf
+        """How many workers there can be."""
+        self.aside: list[Trial] = []
+        """The trials that need more than that: they wait for workers to come back, now or after a resume."""
         self.ranks = 0
-        """How many workers the trials need, all together."""
+        """How many workers the others need, all together."""
         self.awaited = 0
         """How many trials the search was asked for and has not answered."""
 
     def __len__(self) -> int:
+        """How many trials wait for their turn, without those aside."""
         return len(self._ready)
 
     def take(self, free: int) -> Trial | None:
@@ -56,9 +61,20 @@ class SuggestionBuffer:
                     return self._take(place)
         return None
 
-    def take_too_large(self, workers: float) -> Trial | None:
-        """Return the next trial if it needs more workers than there are."""
-        return self._take(0) if self._ready and self._ready[0].ranks > workers else None
+    def fit_to(self, workers: float) -> None:
+        """Set those aside that need more workers than there can be now, and take back those that do not."""
+        if workers == self._most:
+            return
+        self._most = workers
+        first = self._ready[0] if self._ready else None
+        waiting, self.aside, self._ready, self.ranks = [*self.aside, *self._ready], [], deque(), 0
+        self.fill(waiting)
+        if not self._ready or self._ready[0] is not first:
+            self._overtakings = 0
+
+    def fits(self, ranks: int) -> bool:
+        """Return whether there can be so many workers."""
+        return ranks <= self._most
 
     def wants_smaller(self, free: int) -> bool:
         """Return whether smaller trials than those here could be started while the first one waits."""
@@ -68,13 +84,19 @@ class SuggestionBuffer:
     def fill(self, trials: Iterable[Trial]) -> None:
         """Take the search's answer to everything that was asked so far."""
         for trial in trials:
-            self._ready.append(trial)
-            self.ranks += trial.ranks
+            if not self.fits(trial.ranks):
+                self.aside.append(trial)
+            else:
+                self._ready.append(trial)
+                self.ranks += trial.ranks
 
     def put_back(self, trial: Trial) -> None:
         """Take back a trial that lost its worker; it goes out before all others."""
-        self._ready.appendleft(trial)
-        self.ranks += trial.ranks
+        if not self.fits(trial.ranks):
+            self.aside.insert(0, trial)
+        else:
+            self._ready.appendleft(trial)
+            self.ranks += trial.ranks
 
     def _take(self, place: int) -> Trial:
         trial = self._ready[place]

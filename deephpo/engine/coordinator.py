@@ -13,20 +13,21 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from deephpo.engine.backlog import Backlog
-from deephpo.engine.buffer import SuggestionBuffer, depth_for
+from deephpo.engine.buffer import SuggestionBuffer
 from deephpo.engine.deadline import Deadline, Durations
+from deephpo.engine.demand import Demand
 from deephpo.engine.events import (
     Action,
     Ask,
+    Disband,
     Event,
     Foretell,
     PartDone,
     ShutDown,
     Start,
-    Disband,
     StopRequested,
     SuggestionsMade,
     Tell,
@@ -39,7 +40,6 @@ from deephpo.engine.events import (
 )
 from deephpo.engine.gangs import Gang, Gangs
 from deephpo.engine.roster import Roster
-from deephpo.engine.sizes import Sizes
 from deephpo.storage.records import (
     Asked,
     Ended,
@@ -58,10 +58,6 @@ NOTHING_SUCCEEDED = 3
 CAN_BE_RESUMED = 75
 
 RETRIES = 2
-MOST_PER_ASK = 1024
-"""At the start of a search with very many workers the first of them need not wait for the trials of all."""
-NOBODY = 0
-"""The worker of a trial that was never started: there is none of that number."""
 HOPELESS_AFTER = 20
 """If so many trials have ended and every one of them failed, something other than their values is wrong."""
 
@@ -85,7 +81,7 @@ class Terms:
     interim: str | None = None
     """The metric by which the search is told what running trials are worth so far; None: it is not told."""
     synchronous: bool = False
-    """The next batch of trials is asked for only when every trial of the last one has ended."""
+    """The next batch of trials is asked for only when every trial of the last one has ended, or is aside."""
     ranks_per_trial: float = 1.0
     """How many workers train a trial, on the average."""
 
@@ -102,13 +98,9 @@ class Coordinator:
         self._gangs = Gangs()
         self._buffer = SuggestionBuffer()
         self._buffer.fill(backlog.waiting)
-        self._suggested = backlog.suggested
-        self._sizes = Sizes(terms.ranks_per_trial, backlog.sizes)
+        self._demand = Demand(terms.trials, terms.synchronous, terms.ranks_per_trial, backlog)
         self._settled = backlog.settled
         self._succeeded = backlog.succeeded
-        self._exhausted = False
-        self._batch_is_closed = bool(backlog.waiting)
-        """Whether a synchronous search asks for nothing more beside the trials that are out."""
         self._starts = Counter(backlog.starts)
         self._losses = Counter(backlog.losses)
         self._failures: Counter[str] = Counter()
@@ -135,6 +127,7 @@ class Coordinator:
             if self.exit_code is not None:
                 return actions
         actions += self._call_the_roll(now_s)
+        self._buffer.fit_to(self._left)
         return actions + (self._end_if_done(now_s) or self._go_on(now_s))
 
     def _take(self, event: Event, now_s: float) -> list[Action]:
@@ -187,20 +180,23 @@ class Coordinator:
         self._roster.lose(worker, reason)
         if was_lost:
             return []
-        actions: list[Action] = []
         gang = self._gangs.of(worker)
-        self._gangs.release(worker)
-        if gang is not None and self._gangs.runs(gang):
+        undecided = self._gangs.release(worker)
+        if gang is not None and (self._gangs.runs(gang) or gang.verdict is not None):
             actions = self._preempt_or_give_up(worker, gang, reason, now_s)
+        else:
+            actions = self._conclude(undecided, now_s)
         return [*actions, Write(WorkerLost(now_s, worker, reason))]
 
     def _preempt_or_give_up(self, worker: int, gang: Gang, reason: str, now_s: float) -> list[Action]:
         """Let a trial that lost a worker go out again, unless it lost too many."""
         trial, released = gang.trial, self._dissolve(gang)
+        gang.verdict = None  # if it failed, then of this
         self._losses[trial.id] += 1
         if self._losses[trial.id] <= self._terms.retries:
-            self._buffer.put_back(trial)
-            return [*released, _preempted(worker, trial, reason, now_s)]
+            preempted = _preempted(worker, trial, reason, now_s)
+            return [*released, preempted, *self._conclude(self._gangs.leave(gang), now_s)]
+        self._gangs.decide(gang)
         why = f"given up: it lost {self._losses[trial.id]} workers, the last one because: {reason}"
         outcome = Outcome(trial.id, TrialState.FAILED, reason=why)
         return released + self._record_end(worker, trial, outcome, now_s)
@@ -223,41 +219,53 @@ class Coordinator:
         gang = self._gangs.at(worker, outcome.trial_id)
         if gang is None:
             return self._ignore(worker, outcome, now_s)
-        self._set_free(worker, now_s)
+        actions = self._set_free(worker, now_s)
         if not self._gangs.runs(gang):  # it was over before, and this worker's part with it
-            return []
-        trial, released = gang.trial, self._dissolve(gang)
-        if outcome.state is TrialState.PREEMPTED:  # not its own fault, and not told to the search
-            self._buffer.put_back(trial)
-            return [*released, Write(Ended(now_s, worker, outcome))]
-        if outcome.state is TrialState.COMPLETED:
-            self._durations.add(now_s - gang.started_s)
-        elif outcome.state is TrialState.FAILED and len(gang.workers) > 1:
-            place = gang.workers.index(worker)
-            reason = f"on rank {place} of its {len(gang.workers)}: {outcome.reason}"
-            outcome = replace(outcome, reason=reason)
-        return released + self._record_end(worker, trial, outcome, now_s)
+            return actions
+        actions += self._dissolve(gang)
+        if outcome.state is TrialState.FAILED:
+            self._demand.close_batch()
+            gang.fail(worker, outcome)
+        elif outcome.state is TrialState.PREEMPTED:  # not its own fault, and not told to the search
+            actions.append(Write(Ended(now_s, worker, outcome)))
+        else:
+            if outcome.state is TrialState.COMPLETED:
+                self._durations.add(now_s - gang.started_s)
+            return actions + self._record_end(worker, gang.trial, outcome, now_s)
+        return actions + self._conclude(self._gangs.leave(gang), now_s)
 
     def _release(self, event: PartDone, now_s: float) -> list[Action]:
         """Let a worker be free that did its part; its trial goes on as long as the others are at it."""
         if self._gangs.at(event.worker, event.trial_id) is not None:
-            self._set_free(event.worker, now_s)
-        elif self._roster.is_silent(event.worker):
+            return self._set_free(event.worker, now_s)
+        if self._roster.is_silent(event.worker):
             return self._welcome(event.worker, "", now_s)
         return []
 
-    def _set_free(self, worker: int, now_s: float) -> None:
-        self._gangs.release(worker)
+    def _set_free(self, worker: int, now_s: float) -> list[Action]:
         self._roster.renew_lease(worker, now_s)
         self._roster.free(worker)
+        return self._conclude(self._gangs.release(worker), now_s)
+
+    def _conclude(self, gang: Gang | None, now_s: float) -> list[Action]:
+        """Decide about the trial of a gang whose last worker is out: it has failed, or goes out again."""
+        if gang is None:
+            return []
+        if gang.verdict is None:
+            self._buffer.put_back(gang.trial)
+            return []
+        worker, outcome = gang.verdict
+        return self._record_end(worker, gang.trial, outcome, now_s)
 
     def _dissolve(self, gang: Gang) -> list[Action]:
-        """Let a trial be over for all of its workers."""
+        """Let a trial be over for all of its workers, if it is not yet."""
+        if not self._gangs.runs(gang):
+            return []
         return [Disband(worker, gang.trial.id) for worker in self._gangs.dissolve(gang)]
 
     def _record_end(self, worker: int, trial: Trial, outcome: Outcome, now_s: float) -> list[Action]:
         self._settled += 1
-        self._batch_is_closed = True
+        self._demand.close_batch()
         self._succeeded += outcome.state is TrialState.COMPLETED
         self._unproven = self._unproven and outcome.state is TrialState.FAILED
         if self._unproven:
@@ -277,25 +285,13 @@ class Coordinator:
     def _receive(self, event: SuggestionsMade, now_s: float) -> list[Action]:
         self._buffer.awaited = 0
         self._buffer.fill(event.trials)
-        self._sizes.add(event.trials)
-        self._suggested += len(event.trials)
-        self._exhausted = event.exhausted
+        self._demand.take_note(event.trials, event.exhausted)
         return [Write(Suggested(now_s, event.trials, event.exhausted))]
 
     def _go_on(self, now_s: float) -> list[Action]:
         if self._is_too_late(now_s):
             return []
-        return self._give_up_too_large(now_s) + self._hand_out(now_s) + self._ask(now_s)
-
-    def _give_up_too_large(self, now_s: float) -> list[Action]:
-        """Let trials fail that need more workers than are left."""
-        actions: list[Action] = []
-        left = self._left
-        while (trial := self._buffer.take_too_large(left)) is not None:
-            why = f"it needs {trial.ranks} workers, but only {left} are left"
-            outcome = Outcome(trial.id, TrialState.FAILED, reason=why)
-            actions += self._record_end(NOBODY, trial, outcome, now_s)
-        return actions
+        return self._hand_out(now_s) + self._ask(now_s)
 
     def _hand_out(self, now_s: float) -> list[Action]:
         """Start what can be started."""
@@ -313,36 +309,13 @@ class Coordinator:
 
     def _ask(self, now_s: float) -> list[Action]:
         """Ask for what is missing; one Ask at a time, so that each knows all results before it."""
-        if self._buffer.awaited or self._exhausted or not self._roster:
+        if self._buffer.awaited or not self._roster:
             return []
-        missing = self._missing_of_batch() if self._terms.synchronous else self._missing()
-        if self._terms.trials is not None:
-            missing = min(missing, self._terms.trials - self._suggested)
+        missing = self._demand.missing(self._roster, self._buffer, self._gangs)
         if missing <= 0:
             return []
         self._buffer.awaited = missing
         return [Write(Asked(now_s, missing)), Ask(missing)]
-
-    def _missing(self) -> int:
-        """Return how many trials are missing for the free workers, and for those that will soon be."""
-        free = len(self._roster.idle)
-        # Where there is room for one trial only the search is sequential, however many workers train it.
-        ahead = depth_for(len(self._roster)) if self._sizes.leave_room(len(self._roster)) else 0
-        missing = self._sizes.trials_for(free + ahead - self._buffer.ranks)
-        if missing <= 0 and self._buffer.wants_smaller(free) and self._sizes.least <= free:
-            return 1
-        return min(missing, MOST_PER_ASK)
-
-    def _missing_of_batch(self) -> int:
-        """Return how many trials a batch lacks: one for each free worker until the first of its results.
-
-        So workers that come one after the other are in the first batch too; nothing was learnt in between.
-        """
-        if not self._gangs and not len(self._buffer):
-            self._batch_is_closed = False
-        if self._batch_is_closed:
-            return 0
-        return self._sizes.trials_for(len(self._roster.idle) - self._buffer.ranks)
 
     # The end.
 
@@ -364,10 +337,9 @@ class Coordinator:
         trials = self._terms.trials
         if trials is not None and self._settled >= trials:
             return self._end(f"all {trials} trials are done", now_s)
-        if self._exhausted and not self._gangs and not len(self._buffer):
-            return self._end(
-                f"nothing untried is left: all {self._suggested} configurations were tried", now_s
-            )
+        if self._demand.exhausted and not self._has_work and not self._buffer.aside:
+            tried = self._demand.suggested
+            return self._end(f"nothing untried is left: all {tried} configurations were tried", now_s)
         if self._unproven and self._settled >= HOPELESS_AFTER:
             reason = self._failures.most_common(1)[0][0]
             return self._end(f"all of the first {self._settled} trials failed, most often: {reason}", now_s)
@@ -380,13 +352,19 @@ class Coordinator:
             return self._run_out_of_time("no trial would be done before the time is up", now_s)
         return []
 
+    @property
+    def _has_work(self) -> bool:
+        """Whether there are trials that run or wait for their turn, or were asked for."""
+        return bool(self._gangs or len(self._buffer) or self._buffer.awaited)
+
     def _too_few(self) -> str | None:
-        """Return that there are too few workers for any trial, if so; with all of them it could go on."""
-        left, last, least = self._left, self._roster.last_loss, math.ceil(self._sizes.least)
+        """Return that there are too few workers to go on, if so; with more of them it could."""
+        left, aside = self._left, self._buffer.aside
         if left <= 0:
-            return f"no worker is left; the last one: {last}"
-        if left < least <= (self._terms.workers or 0):
-            return f"no trial is known that needs fewer than {least} workers, and {left} are left: {last}"
+            return f"no worker is left; the last one: {self._roster.last_loss}"
+        if aside and not self._has_work and self._demand.is_over(self._buffer):
+            most = max(trial.ranks for trial in aside)
+            return f"what is left to do needs up to {most} workers, and {left} are left: resume it with more"
         return None
 
     def _run_out_of_time(self, reason: str, now_s: float) -> list[Action]:
@@ -400,7 +378,8 @@ class Coordinator:
 
     def _finish(self, reason: str, exit_code: int, now_s: float) -> list[Action]:
         self.exit_code = exit_code
-        actions: list[Action] = [_preempted(gang.leader, gang.trial, reason, now_s) for gang in self._gangs]
+        undone = [*self._gangs, *self._gangs.failing]  # whether those did fail will not be known
+        actions: list[Action] = [_preempted(gang.leader, gang.trial, reason, now_s) for gang in undone]
         actions.append(Write(Finished(now_s, reason, exit_code)))
         return actions + [ShutDown(worker) for worker in self._roster.present()]
 

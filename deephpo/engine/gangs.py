@@ -1,14 +1,19 @@
-"""Which workers are at which trial."""
+"""Which workers are at which trial.
+
+Whether a trial failed, or goes out again, is decided when the last of its workers is out.  Till then a rank
+may turn out to be lost, of which the others fail although the trial is not to blame; and nobody else may
+begin in the trial's directory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from deephpo.trial import Trial
+from deephpo.trial import Outcome, Trial
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Gang:
     """The workers that train one trial together; for most trials that is a single one."""
 
@@ -16,11 +21,20 @@ class Gang:
     workers: tuple[int, ...]
     """The leader first: what it reports and returns is the trial's."""
     started_s: float
+    verdict: tuple[int, Outcome] | None = None
+    """Which worker says that the trial failed, and how; it counts unless another one turns out to be lost."""
 
     @property
     def leader(self) -> int:
         """The worker that speaks for the trial."""
         return self.workers[0]
+
+    def fail(self, worker: int, outcome: Outcome) -> None:
+        """Take note of a failure; where there are several ranks it names the worker's."""
+        if len(self.workers) > 1:
+            place = self.workers.index(worker)
+            outcome = replace(outcome, reason=f"on rank {place} of its {len(self.workers)}: {outcome.reason}")
+        self.verdict = worker, outcome
 
 
 class Gangs:
@@ -29,14 +43,26 @@ class Gangs:
     def __init__(self) -> None:
         self._of_trial: dict[int, Gang] = {}
         self._of_worker: dict[int, Gang] = {}
+        self._leaving: dict[int, Gang] = {}
+        """Those of whose trials nothing is decided before the last of their workers is out."""
 
     def __len__(self) -> int:
-        """How many trials run."""
-        return len(self._of_trial)
+        """How many trials run, or are undecided."""
+        return len(self._of_trial) + len(self._leaving)
 
     def __iter__(self) -> Iterator[Gang]:
         """The gangs whose trials run, in the order of their beginnings."""
         return iter(self._of_trial.values())
+
+    @property
+    def failing(self) -> list[Gang]:
+        """The gangs whose trials failed, as far as is known, while some of their workers are still in."""
+        return [gang for gang in self._leaving.values() if gang.verdict is not None]
+
+    @property
+    def returning(self) -> int:
+        """How many workers the trials need, all together, that go out again as soon as all are out."""
+        return sum(gang.trial.ranks for gang in self._leaving.values() if gang.verdict is None)
 
     def form(self, trial: Trial, workers: tuple[int, ...], now_s: float) -> Gang:
         """Let free workers begin a trial."""
@@ -59,11 +85,32 @@ class Gangs:
         """Return whether its trial still runs."""
         return self._of_trial.get(gang.trial.id) is gang
 
-    def release(self, worker: int) -> None:
-        """Let a worker be no part of any gang."""
-        self._of_worker.pop(worker, None)
+    def release(self, worker: int) -> Gang | None:
+        """Let a worker be no part of any gang; returns the undecided gang whose last one it was."""
+        gang = self._of_worker.pop(worker, None)
+        if gang is None or self._leaving.get(gang.trial.id) is not gang:
+            return None
+        return self._gone(gang)
+
+    def leave(self, gang: Gang) -> Gang | None:
+        """Let the trial of a dissolved gang be undecided; returns the gang if all are out already."""
+        self._leaving[gang.trial.id] = gang
+        return self._gone(gang)
+
+    def decide(self, gang: Gang) -> None:
+        """Let nothing more depend on the workers that are still in a dissolved gang."""
+        self._leaving.pop(gang.trial.id, None)
 
     def dissolve(self, gang: Gang) -> list[int]:
         """Let the trial be over; returns the workers that are still at it."""
         del self._of_trial[gang.trial.id]
+        return self._still_in(gang)
+
+    def _gone(self, gang: Gang) -> Gang | None:
+        if self._still_in(gang):
+            return None
+        del self._leaving[gang.trial.id]
+        return gang
+
+    def _still_in(self, gang: Gang) -> list[int]:
         return [worker for worker in gang.workers if self._of_worker.get(worker) is gang]

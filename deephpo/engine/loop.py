@@ -9,11 +9,11 @@ from deephpo.engine.coordinator import Coordinator
 from deephpo.engine.events import (
     Action,
     Ask,
+    Disband,
     Event,
     Foretell,
     ShutDown,
     Start,
-    Disband,
     StopRequested,
     Tell,
     Thought,

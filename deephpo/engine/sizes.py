@@ -19,7 +19,7 @@ class Sizes:
         self._trials = sum(known.values())
         self._ranks = sum(size * count for size, count in known.items())
         # Whatever is expected on the average, some do not exceed.
-        self.least = min([expected, *known])
+        self.least = min([math.floor(expected), *known])
         """No trial is known that needs fewer workers."""
 
     def add(self, trials: Iterable[Trial]) -> None:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from deephpo.engine.buffer import MOST_OVERTAKINGS, SuggestionBuffer, depth_for
@@ -56,22 +58,6 @@ class TestTrialsOfSeveralWorkers:
         assert buffer.take(4).id == 0
         assert buffer.take(3).id == MOST_OVERTAKINGS + 1
 
-    def test_the_overtakings_of_one_that_is_given_up_are_not_those_of_the_next(self):
-        buffer = buffer_of(8, 4, *[1] * 9)
-        for _ in range(MOST_OVERTAKINGS):
-            assert buffer.take(3).ranks == 1
-        assert buffer.take(3) is None
-        assert buffer.take_too_large(7).id == 0
-        assert buffer.take(3).ranks == 1
-
-    def test_only_the_first_is_given_up_and_only_if_it_can_never_start(self):
-        buffer = buffer_of(4, 9)
-        assert buffer.take_too_large(4) is None
-        assert buffer.take(4).id == 0
-        assert buffer.take_too_large(9) is None
-        assert (buffer.take_too_large(8).id, buffer.ranks, len(buffer)) == (1, 0, 0)
-        assert buffer.take_too_large(0) is None
-
     def test_smaller_ones_are_wanted_while_they_might_leave_first(self):
         assert not buffer_of().wants_smaller(3)
         assert not buffer_of(3).wants_smaller(3)
@@ -87,3 +73,44 @@ class TestTrialsOfSeveralWorkers:
         buffer = buffer_of(4, 2)
         buffer.put_back(buffer.take(4))
         assert (buffer.ranks, buffer.take(4).id) == (6, 0)
+
+
+class TestTooFewWorkers:
+    def test_what_needs_more_is_set_aside_and_goes_first_when_they_are_back(self):
+        buffer = buffer_of(4, 9, 2, 8)
+        buffer.fit_to(7)
+        assert [trial.id for trial in buffer.aside] == [1, 3]
+        assert (len(buffer), buffer.ranks) == (2, 6)
+        assert [buffer.take(7).id for _ in range(2)] == [0, 2]
+        assert buffer.take(7) is None
+        buffer.fit_to(8)
+        assert ([trial.id for trial in buffer.aside], buffer.take(8).id) == ([1], 3)
+        buffer.fit_to(math.inf)
+        assert (buffer.aside, buffer.ranks, buffer.take(9).id) == ([], 9, 1)
+
+    def test_what_comes_later_is_set_aside_too_and_what_comes_back_before_all_others(self):
+        buffer = buffer_of()
+        buffer.fit_to(7)
+        buffer.fill([Trial(1, {}, ranks=8), Trial(2, {}, ranks=7)])
+        buffer.put_back(Trial(0, {}, ranks=8))
+        assert ([trial.id for trial in buffer.aside], len(buffer), buffer.ranks) == ([0, 1], 1, 7)
+        buffer.fit_to(8)
+        assert [buffer.take(8).id for _ in range(3)] == [0, 1, 2]
+
+    def test_the_overtakings_of_one_that_is_set_aside_are_not_those_of_the_next(self):
+        buffer = buffer_of(8, 4, *[1] * 9)
+        for _ in range(MOST_OVERTAKINGS):
+            assert buffer.take(3).ranks == 1
+        assert buffer.take(3) is None
+        buffer.fit_to(7)
+        assert buffer.take(3).ranks == 1
+
+    def test_those_of_one_that_still_waits_are_not_forgotten_although_others_are_aside(self):
+        buffer = buffer_of(7, 8, *[1] * 9)
+        taken = []
+        for _ in range(MOST_OVERTAKINGS + 2):
+            buffer.fit_to(7)
+            taken.append(buffer.take(3))
+        assert [trial is not None for trial in taken] == [True] * MOST_OVERTAKINGS + [False] * 2
+        buffer.fit_to(8)
+        assert [buffer.take(8).id for _ in range(2)] == [1, 0]

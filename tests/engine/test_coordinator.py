@@ -9,8 +9,9 @@ import pytest
 from deephpo import Float, Space
 from deephpo.engine.backlog import Backlog, backlog_of
 from deephpo.engine.buffer import depth_for
-from deephpo.engine.coordinator import HOPELESS_AFTER, MOST_PER_ASK, RETRIES, Coordinator, Terms
+from deephpo.engine.coordinator import HOPELESS_AFTER, RETRIES, Coordinator, Terms
 from deephpo.engine.deadline import Deadline, Durations, notice_s
+from deephpo.engine.demand import MOST_PER_ASK
 from deephpo.engine.events import (
     Ask,
     Foretell,
@@ -1163,7 +1164,7 @@ class World:
             spent = self.goal is not None and self.game.made >= self.goal
             late = coordinator._is_too_late(self.game.now_s)
             batch = self.terms["synchronous"] and self.running
-            assert self.open_asks or spent or late or batch or coordinator._exhausted
+            assert self.open_asks or spent or late or batch or coordinator._demand.exhausted
             assert not self.waiting_first or late
 
     def crash(self):

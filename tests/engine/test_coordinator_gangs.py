@@ -13,12 +13,13 @@ from deephpo.engine.backlog import backlog_of
 from deephpo.engine.buffer import MOST_OVERTAKINGS
 from deephpo.engine.coordinator import RETRIES, Coordinator, Terms
 from deephpo.engine.deadline import Deadline
+from deephpo.engine.demand import MOST_ASIDE
 from deephpo.engine.events import (
     Ask,
+    Disband,
     PartDone,
     ShutDown,
     Start,
-    Disband,
     StopRequested,
     SuggestionsMade,
     Tell,
@@ -35,6 +36,7 @@ from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, Report, Trial, TrialState
 
 COMPLETED, FAILED, PREEMPTED = TrialState.COMPLETED, TrialState.FAILED, TrialState.PREEMPTED
+TOO_FEW = "what is left to do needs up to 4 workers, and 3 are left: resume it with more"
 DECLARATION = Declaration("demo", Space([Float("x", 0.0, 1.0)])).to_dict()
 
 
@@ -84,6 +86,19 @@ class Game:
             actions = actions[:-1] + self.coordinator.handle([SuggestionsMade(trials, False)], self.now_s)
         self.actions += actions
         return actions
+
+    def running(self):
+        """Return the trials that run, each with its workers."""
+        at = {}
+        for action in self.actions:
+            match action:
+                case Start(trial=started):
+                    at[started.id] = action.workers
+                case Write(record=Ended(outcome=outcome)):
+                    del at[outcome.trial_id]
+                case _:
+                    pass
+        return list(at.items())
 
     def make(self):
         made = trial(self.made, self.sizes[min(self.made, len(self.sizes) - 1)])
@@ -168,16 +183,21 @@ class TestTheEndOfATrial:
         assert 3 in game.coordinator._roster.idle
 
     @pytest.mark.parametrize(("worker", "rank"), [(1, 0), (2, 1), (3, 2)])
-    def test_whoever_fails_ends_the_trial_for_all_and_is_named(self, game, worker, rank):
+    def test_whoever_fails_ends_it_for_all_and_is_named_when_the_last_one_is_out(self, game, worker, rank):
         actions = game.tell(ended(worker, 0, FAILED, "ValueError: no"))
         others = [w for w in (1, 2, 3) if w != worker]
         assert of(actions, Disband) == [Disband(w, 0) for w in others]
+        assert records(actions, Ended) == of(actions, Tell) == []
+        assert of(game.tell(ended(others[0], 0, FAILED, "connection closed")), Tell) == []
+        actions = game.tell(ended(others[1], 0))
         (end,) = records(actions, Ended)
         assert (end.worker, end.outcome.reason) == (worker, f"on rank {rank} of its 3: ValueError: no")
         assert of(actions, Tell)[0].outcome == end.outcome
-        for late in (ended(others[0], 0), ended(others[1], 0, FAILED, "connection closed")):
-            assert of(game.tell(late), Tell) == []
         assert len(of(game.actions, Tell)) == 1
+
+    def test_one_of_which_all_others_are_out_fails_at_once(self, game):
+        game.tell(PartDone(2, 0), PartDone(3, 0))
+        assert kinds(game.tell(ended(1, 0, FAILED, "no")))[:2] == ["Ended", "Tell"]
 
     def test_a_trial_that_was_stopped_did_not_do_so_on_one_rank(self, game):
         actions = game.tell(ended(1, 0, TrialState.STOPPED, "no progress"))
@@ -234,19 +254,69 @@ class TestALoss:
         assert kinds(game.tell(WorkerGone(2, "gone"))) == ["WorkerLost"]
         assert kinds(game.tell(ended(1, 0)))[:2] == ["Ended", "Tell"]
 
-    def test_of_a_worker_that_only_had_to_end_its_part_is_none_of_the_trial(self):
+    def test_after_the_leader_was_done_does_not_touch_the_trial(self):
         game = Game(3, [2], trials=9)
-        game.tell(ended(1, 0, FAILED, "no"))
+        assert kinds(game.tell(ended(1, 0)))[:3] == ["Disband", "Ended", "Tell"]
         assert kinds(game.tell(WorkerGone(2, "gone")))[:1] == ["WorkerLost"]
-        assert len(of(game.actions, Tell)) == 1
+        assert len(records(game.actions, Ended)) == 1
 
-    def test_a_member_that_starts_anew_is_such_a_loss(self):
-        game = Game(2, [2])
-        actions = game.tell(WorkerReady(2, "node0"))
-        assert kinds(actions) == ["Disband", "Ended", "WorkerLost", "WorkerJoined"]
-        assert of(actions, Disband) == [Disband(1, 0)]
-        actions = game.tell(PartDone(1, 0))
-        assert of(actions, Start) == [Start(1, trial(0, 2), attempt=1, others=(2,))]
+    @pytest.mark.parametrize("survivor", [1, 2])
+    def test_of_which_the_other_one_failed_first_lets_the_trial_go_out_again(self, survivor):
+        """The connection breaks in the survivor's hands before anybody has told the master."""
+        game = Game(2, [2], places=2, retries=1)
+        lost = 3 - survivor
+        game.tell(ended(survivor, 0, FAILED, "Horovod has been shut down"))
+        actions = game.tell(WorkerGone(lost, "its rank died"), WorkerReady(lost, "node0"))
+        assert kinds(actions)[:3] == ["Ended", "WorkerLost", "WorkerJoined"]
+        preempted = Outcome(0, PREEMPTED, reason="its rank died")
+        assert records(actions, Ended) == [Ended(game.now_s, lost, preempted)]
+        assert of(game.actions, Tell) == of(actions, Disband) == []
+        (again,) = of(actions, Start)
+        assert (again.trial.id, again.attempt) == (0, 1)
+        # It is one of the losses that it may have.
+        actions = game.tell(ended(again.worker, 0, FAILED, "and again"), WorkerGone(again.others[0], "next"))
+        assert of(actions, Tell)[0].outcome.reason.startswith("given up: it lost 2 workers")
+        assert [end.outcome.state for end in records(game.actions, Ended)] == [PREEMPTED, FAILED]
+
+    def test_and_a_failure_in_one_turn_are_one_loss_in_either_order(self):
+        for order in (1, -1):
+            game = Game(4, [2], places=4)
+            news = [ended(1, 0, FAILED, "connection closed"), WorkerGone(2, "its rank died")]
+            actions = game.tell(*news[::order])
+            assert [end.outcome.state for end in records(actions, Ended)] == [PREEMPTED]
+            assert of(actions, Tell) == []
+            assert backlog_of(a.record for a in of(game.actions, Write)).losses == {0: 1}
+
+    def test_lets_nobody_begin_anew_before_the_last_one_is_out(self):
+        game = Game(8, [4], places=8, trials=2)
+        first = game.starts[0][1]
+        game.tell(WorkerGone(first[3], "its rank died"))
+        # There would be enough free ones.
+        leader, *others = game.starts[1][1]
+        game.tell(*(PartDone(worker, 1) for worker in others), ended(leader, 1))
+        game.tell(ended(first[0], 0, FAILED, "connection closed"), PartDone(first[1], 0))
+        assert [trial_id for trial_id, _ in game.starts].count(0) == 1
+        assert len(game.coordinator._roster.idle) >= 4
+        actions = game.tell(PartDone(first[2], 0))
+        assert of(actions, Start)[0].trial.id == 0
+
+    def test_nothing_is_asked_for_in_the_place_of_a_trial_that_goes_out_again(self):
+        for synchronous in (False, True):
+            game = Game(4, [4], synchronous=synchronous)
+            game.tell(WorkerGone(4, "gone"), PartDone(2, 0), WorkerReady(4, "node0"))
+            game.tell(PartDone(3, 0))
+            assert game.made == 1
+            assert of(game.tell(PartDone(1, 0)), Start)[0].attempt == 1
+            assert game.made == 1
+
+    def test_a_batch_is_over_for_those_that_are_free_when_the_first_of_it_has_failed(self):
+        game = Game(4, [2], synchronous=True)
+        (_, (leader, other)), (_, (second, third)) = game.starts
+        game.tell(ended(leader, 0, FAILED, "no"))
+        game.tell(ended(second, 1), PartDone(third, 1))
+        assert game.made == 2
+        game.tell(PartDone(other, 0))
+        assert game.made == 4
 
     def test_too_many_make_it_a_failure(self):
         game = Game(2, [2], retries=RETRIES, trials=2)
@@ -322,6 +392,29 @@ class TestTheEndOfTheSearch:
         assert of(actions, ShutDown) == [ShutDown(worker) for worker in (1, 2, 3, 4)]
         assert of(actions, Disband) == []
 
+    def test_preempts_a_trial_too_of_which_it_is_not_decided_whether_it_failed(self):
+        """As if the process had been killed: it goes out again when the search is resumed."""
+        game = Game(4, [3, 1])
+        game.tell(ended(2, 0, FAILED, "connection closed"))
+        actions = game.tell(StopRequested("the job ends"))
+        (end,) = [end for end in records(actions, Ended) if end.outcome.trial_id == 0]
+        assert end.outcome == Outcome(0, PREEMPTED, reason="the job ends")
+        assert of(game.actions, Tell) == []
+        assert 0 in [t.id for t in backlog_of(a.record for a in of(game.actions, Write)).waiting]
+
+    def test_writes_nothing_more_of_a_trial_that_was_to_go_out_again(self):
+        game = Game(4, [3, 1])
+        game.tell(WorkerGone(2, "gone"))
+        actions = game.tell(StopRequested("enough"))
+        assert 0 not in [end.outcome.trial_id for end in records(actions, Ended)]
+
+    def test_does_not_come_while_it_is_open_whether_the_last_trial_failed(self):
+        game = Game(2, [2], trials=1)
+        game.tell(ended(1, 0, FAILED, "no"))
+        assert game.coordinator.exit_code is None
+        assert kinds(game.tell(PartDone(2, 0)))[:3] == ["Ended", "Tell", "Finished"]
+        assert game.coordinator.exit_code == 3
+
     def test_comes_with_the_last_result_although_members_are_still_at_it(self):
         game = Game(2, [2], trials=1)
         actions = game.tell(ended(1, 0))
@@ -338,22 +431,88 @@ class TestTheEndOfTheSearch:
         assert game.coordinator.exit_code is None or game.now_s >= 90.0
 
 
-class TestTooLarge:
-    def test_a_trial_that_needs_more_workers_than_there_are_fails_with_a_sentence(self):
-        game = Game(4, [2, 6, 2], places=4)
-        game.tell()
-        (tell,) = of(game.actions, Tell)
-        assert (tell.trial.id, tell.outcome.state) == (1, FAILED)
-        assert tell.outcome.reason == "it needs 6 workers, but only 4 are left"
-        assert [trial_id for trial_id, _ in game.starts] == [0, 2]
-        assert records(game.actions, Ended)[0].worker == 0
-
-    def test_one_that_was_started_before_the_loss_too(self):
-        game = Game(4, [4, 1], places=4, ranks_per_trial=2.5)
+class TestTooFewWorkers:
+    def test_a_trial_that_needs_more_waits_for_them_and_the_search_goes_on(self):
+        game = Game(4, [2, 4, 1], places=4, trials=9)
         game.tell(WorkerGone(4, "gone"))
-        (tell,) = of(game.actions, Tell)
-        assert tell.outcome.reason == "it needs 4 workers, but only 3 are left"
-        assert of(game.tell(PartDone(2, 0)), Start)[0].workers == (2,)
+        assert [t.id for t in game.coordinator._buffer.aside] == [1]
+        done = 0
+        while len(game.starts) < 6:
+            trial_id, workers = game.starts[done]
+            game.tell(*(PartDone(worker, trial_id) for worker in workers[1:]), ended(workers[0], trial_id))
+            done += 1
+        assert 1 not in [trial_id for trial_id, _ in game.starts]
+        assert [t.outcome.state for t in of(game.actions, Tell)] == [COMPLETED] * done
+
+    def test_it_goes_first_when_they_are_back(self):
+        game = Game(4, [4, 4, 1], places=4, ranks_per_trial=1.0)
+        game.tell(WorkerGone(4, "gone"))
+        game.tell(*(PartDone(worker, 0) for worker in (1, 2, 3)))
+        small = game.starts[1:]
+        assert {len(workers) for _, workers in small} == {1}
+        actions = game.tell(WorkerReady(4, "node0"), *(ended(w, trial_id) for trial_id, (w,) in small))
+        assert of(actions, Start)[0].trial.id == 0
+
+    def test_it_is_only_waited_for_when_all_else_is_done_and_the_others_are_told(self):
+        game = Game(4, [1, 4, 1, 1], places=4, trials=4, ranks_per_trial=1.0)
+        game.tell(WorkerGone(game.starts[0][1][0], "gone"))
+        for trial_id, (worker, *_) in list(game.starts)[1:]:
+            game.tell(ended(worker, trial_id))
+        while game.coordinator.exit_code is None and (rest := game.running()):
+            game.tell(*(ended(worker, trial_id) for trial_id, (worker, *_) in rest))
+        game.tell()
+        assert game.coordinator.exit_code == 75
+        (finished,) = records(game.actions, Finished)
+        assert finished.reason == TOO_FEW
+        assert [tell.trial.id for tell in of(game.actions, Tell) if tell.trial.id == 1] == []
+        assert [t.id for t in backlog_of(a.record for a in of(game.actions, Write)).waiting] == [1]
+
+    def test_a_search_with_nothing_untried_but_what_waits_can_be_resumed(self):
+        coordinator = Coordinator(Terms(workers=2))
+        coordinator.handle([WorkerReady(1, "a"), WorkerReady(2, "a")], 1.0)
+        coordinator.handle([SuggestionsMade((trial(0, 1), trial(1, 2)), True)], 2.0)
+        coordinator.handle([WorkerGone(2, "gone")], 3.0)
+        assert coordinator.exit_code is None
+        actions = coordinator.handle([ended(1, 0)], 4.0)
+        assert coordinator.exit_code == 75
+        assert "needs up to 2 workers, and 1 are left" in records(actions, Finished)[0].reason
+
+    def test_a_worker_that_is_back_in_the_turn_of_the_last_other_result_is_not_too_late(self):
+        coordinator = Coordinator(Terms(workers=2))
+        coordinator.handle([WorkerReady(1, "a"), WorkerReady(2, "a")], 1.0)
+        coordinator.handle([SuggestionsMade((trial(0, 1), trial(1, 2)), True)], 2.0)
+        coordinator.handle([WorkerGone(2, "gone")], 3.0)
+        actions = coordinator.handle([ended(1, 0), WorkerReady(2, "a")], 4.0)
+        assert of(actions, Start)[0].trial.id == 1
+        assert coordinator.exit_code is None
+
+    def test_no_more_are_made_than_so_many_that_wait(self):
+        game = Game(8, [1, 8], places=8, ranks_per_trial=1.0)
+        game.tell(WorkerGone(8, "gone"))
+        while game.coordinator.exit_code is None:
+            game.tell(*(ended(workers[0], trial_id) for trial_id, workers in game.running()))
+        assert game.coordinator.exit_code == 75
+        assert len(game.coordinator._buffer.aside) == MOST_ASIDE == game.made - 1
+
+    def test_a_search_of_small_and_large_trials_does_not_pile_up_large_ones_for_ever(self):
+        game = Game(4, [1, 4] * 400, places=4, ranks_per_trial=2.5)
+        game.tell(WorkerGone(4, "gone"))
+        while game.coordinator.exit_code is None:
+            game.tell(*(ended(workers[0], trial_id) for trial_id, workers in game.running()))
+            assert len(game.coordinator._buffer.aside) <= MOST_ASIDE + 4
+        assert game.coordinator.exit_code == 75
+        assert len(of(game.actions, Tell)) > MOST_ASIDE / 2
+
+    def test_a_synchronous_search_goes_on_with_its_next_batch(self):
+        game = Game(4, [2, 4, 1], places=4, synchronous=True, ranks_per_trial=2.0)
+        assert [trial_id for trial_id, _ in game.starts] == [0]
+        (_, (leader, other)), free = game.starts[0], {1, 2, 3, 4} - set(game.starts[0][1])
+        game.tell(WorkerGone(free.pop(), "gone"))
+        game.tell(PartDone(other, 0), ended(leader, 0))
+        assert [trial_id for trial_id, _ in game.starts] == [0, 2]
+        game.tell(ended(game.starts[1][1][0], 2))
+        assert [trial_id for trial_id, _ in game.starts[:3]] == [0, 2, 3]
+        assert [t.id for t in game.coordinator._buffer.aside] == [1]
 
     def test_it_waits_where_more_workers_may_come(self):
         game = Game(4, [6])
@@ -365,17 +524,17 @@ class TestTooLarge:
         assert of(game.actions, Tell) == []
         assert len(of(game.tell(WorkerReady(3, "b"), WorkerReady(4, "b")), Start)[0].workers) == 4
 
-    def test_a_search_of_which_every_trial_is_too_large_now_can_be_resumed(self):
-        """With the workers that it had: else all that is left to try would be told to have failed."""
-        game = Game(4, [4], places=4, trials=100, ranks_per_trial=3.5)
+    def test_a_search_of_which_every_trial_is_too_large_now_ends_with_one_question_more(self):
+        """It can be resumed with the workers that it had; suggestions without results are worth little."""
+        game = Game(4, [4], places=4, trials=100)
         game.tell(*(PartDone(worker, 0) for worker in (2, 3, 4)), ended(1, 0))
         game.tell(WorkerGone(3, "rank 3 died on node0"))
+        game.tell(*(PartDone(worker, 1) for worker in (1, 2, 4)))
+        game.tell()
         assert game.coordinator.exit_code == 75
-        assert len(of(game.actions, Tell)) == 1
+        assert (len(of(game.actions, Tell)), game.made) == (1, 2)
         (finished,) = records(game.actions, Finished)
-        assert finished.reason == (
-            "no trial is known that needs fewer than 4 workers, and 3 are left: rank 3 died on node0"
-        )
+        assert finished.reason == TOO_FEW
 
     def test_a_silent_worker_that_is_back_counts_again(self):
         game = Game(4, [1, 1, 1, 1, 4, 1], places=4, lease_s=60.0)
@@ -481,7 +640,11 @@ class Crew:
         self.asked = None
         self.running = {}
         """By trial: those of its workers that the engine counts on."""
+        self.failed = set()
+        """Of those, the trials of which some worker has said that they failed."""
         self.alive, self.mute = set(), set()
+        self.dead = {}
+        """Those that died without the engine's knowing yet, and the turn in which it learns of it."""
         self.listed = set()
         """Whom the engine takes for present."""
         self.at, self.told_to_stop = {}, set()
@@ -529,14 +692,19 @@ class Crew:
     def happen(self, wild):
         """Let something happen to some worker; yields what the engine learns of it now."""
         worker, choice = self.rng.randint(1, self.places), self.rng.random()
-        if worker not in self.alive:
+        if worker in self.dead:
+            if self.turns >= self.dead[worker]:
+                self.forget(worker)
+                yield WorkerGone(worker, f"rank {worker} died")
+        elif worker not in self.alive:
             if choice < (0.1 if wild else 0.5):
                 self.alive.add(worker)
                 yield WorkerReady(worker, self.host_of[worker])
         elif wild and choice < 0.01:
-            self.forget(worker)
+            self.dead[worker] = self.turns + self.rng.choice([0, 1, 5])
             self.alive.discard(worker)
-            yield WorkerGone(worker, f"rank {worker} died")
+            self.unheard[worker].clear()
+            self.echo(worker)
         elif wild and choice < 0.015 and worker not in self.mute:
             self.forget(worker)
             yield WorkerReady(worker, self.host_of[worker])
@@ -550,8 +718,16 @@ class Crew:
     def forget(self, worker):
         """Let a worker's process end with all that it was at."""
         self.mute.discard(worker)
+        self.dead.pop(worker, None)
         self.unheard[worker].clear()
         self.at.pop(worker, None)
+
+    def echo(self, lost):
+        """Let those fail that train together with a worker that died."""
+        trial_id, _ = self.at.get(lost, (None, 0))
+        for worker in self.alive & self.running.get(trial_id, set()):
+            if self.at.get(worker, (None, 0))[0] == trial_id and not self.unheard[worker]:
+                self.unheard[worker].append(ended(worker, trial_id, FAILED, "connection closed"))
 
     def end_of(self, worker):
         """Return how a worker's part ends, as its keeper would say it."""
@@ -572,7 +748,11 @@ class Crew:
         match event:
             case TrialEnded(worker=worker) | PartDone(worker=worker):
                 # A worker that died in this very turn is heard of no more.
-                self.at.pop(worker, None)
+                trial_id, _ = self.at.pop(worker, (None, 0))
+                members = self.running.get(trial_id, set())
+                if worker in members and isinstance(event, TrialEnded) and event.outcome.state is FAILED:
+                    self.failed.add(trial_id)
+                members.discard(worker)
                 self.told_to_stop.discard(worker)
             case WorkerGone(worker=worker) | WorkerReady(worker=worker):
                 self.told_to_stop.discard(worker)
@@ -597,7 +777,10 @@ class Crew:
                 if worker in self.at:
                     self.told_to_stop.add(worker)
             case Write(record=Ended(outcome=outcome)):
-                self.running.pop(outcome.trial_id, None)
+                members = self.running.pop(outcome.trial_id)
+                self.failed.discard(outcome.trial_id)
+                if outcome.state is FAILED and not outcome.reason.startswith("given up"):
+                    assert not members, "it is still open whether one of them is lost"
                 if outcome.state is not PREEMPTED:
                     assert outcome.trial_id not in self.settled
                     self.settled[outcome.trial_id] = outcome
@@ -606,10 +789,13 @@ class Crew:
                 self.listed.add(worker)
             case Write(record=WorkerLost(worker=worker)):
                 self.listed.discard(worker)
+                assert all(worker not in members for members in self.running.values())
             case _:
                 pass
 
     def check_start(self, start):
+        there = [worker for worker, (trial_id, _) in self.at.items() if trial_id == start.trial.id]
+        assert self.listed.isdisjoint(there), "somebody is still at it"
         assert len(set(start.workers)) == len(start.workers) == start.trial.ranks
         assert start.trial.id not in self.settled
         for worker in start.workers:
@@ -619,11 +805,13 @@ class Crew:
         assert start.attempt == len(of_trial) - 1
 
     def compare(self):
-        assert len(self.coordinator._gangs) == len(self.running) or self.coordinator.exit_code is not None
         if self.coordinator.exit_code is not None:
             return
+        busy_with = {trial_id for worker, (trial_id, _) in self.at.items() if worker in self.listed}
+        assert set(self.running) <= busy_with
+        assert len(self.coordinator._gangs) == len(busy_with - set(self.settled))
         for worker, (trial_id, _) in self.at.items():
-            over = worker not in self.running.get(trial_id, ())
+            over = trial_id in self.failed or worker not in self.running.get(trial_id, ())
             if over and worker in self.alive - self.alone:
                 assert worker in self.told_to_stop, f"worker {worker} is at {trial_id}, which is over"
         idle = self.coordinator._roster.idle
@@ -655,7 +843,10 @@ class Crew:
         assert state.counts == Counter(entry.state for entry in state.ended)
         if code == 75:
             assert self.terms.workers is not None
-            assert "left" in finished.reason
+            left = self.coordinator._left
+            waiting = backlog_of(self.history).waiting
+            assert left == 0 or (waiting and all(t.ranks > left for t in waiting)), finished.reason
+            assert self.coordinator._demand.is_over(self.coordinator._buffer) or left == 0
             return
         assert len(self.settled) == self.made == self.goal == state.done
         assert code == (0 if any(o.state is COMPLETED for o in self.settled.values()) else 3)

@@ -1,7 +1,7 @@
 """Who is at which trial, while it runs and after it."""
 
 from deephpo.engine.gangs import Gangs
-from deephpo.trial import Trial
+from deephpo.trial import Outcome, Trial, TrialState
 
 
 def test_a_gang_is_known_by_each_of_its_workers_and_led_by_the_first():
@@ -55,3 +55,44 @@ def test_trials_stand_in_the_order_of_their_beginnings():
     for trial_id, worker in ((9, 3), (4, 1), (7, 2)):
         gangs.form(Trial(trial_id, {}), (worker,), 0.0)
     assert [gang.trial.id for gang in gangs] == [9, 4, 7]
+
+
+class TestUndecided:
+    def test_the_last_one_that_is_released_tells_of_the_gang(self):
+        gangs = Gangs()
+        gang = gangs.form(Trial(5, {}, ranks=3), (1, 2, 3), 0.0)
+        assert gangs.release(1) is None  # it runs
+        assert gangs.dissolve(gang) == [2, 3]
+        assert gangs.leave(gang) is None
+        assert (len(gangs), list(gangs), gangs.returning, gangs.failing) == (1, [], 3, [])
+        assert gangs.release(3) is None
+        assert gangs.release(2) is gang
+        assert (len(gangs), gangs.returning, gangs.release(2)) == (0, 0, None)
+
+    def test_one_of_which_all_are_out_need_not_wait(self):
+        gangs = Gangs()
+        gang = gangs.form(Trial(5, {}), (1,), 0.0)
+        gangs.release(1)
+        gangs.dissolve(gang)
+        assert gangs.leave(gang) is gang
+        assert len(gangs) == 0
+
+    def test_one_that_is_decided_early_is_waited_for_no_more(self):
+        gangs = Gangs()
+        gang = gangs.form(Trial(5, {}, ranks=2), (1, 2), 0.0)
+        gangs.dissolve(gang)
+        gangs.leave(gang)
+        gangs.decide(gang)
+        assert (len(gangs), gangs.release(1), gangs.release(2)) == (0, None, None)
+
+    def test_a_failure_names_its_rank_where_there_are_several(self):
+        gangs, outcome = Gangs(), Outcome(5, TrialState.FAILED, reason="no")
+        gang = gangs.form(Trial(5, {}, ranks=2), (7, 2), 0.0)
+        gang.fail(2, outcome)
+        assert gang.verdict == (2, Outcome(5, TrialState.FAILED, reason="on rank 1 of its 2: no"))
+        gangs.dissolve(gang)
+        gangs.leave(gang)
+        assert (gangs.failing, gangs.returning) == ([gang], 0)
+        alone = gangs.form(Trial(6, {}), (3,), 0.0)
+        alone.fail(3, outcome)
+        assert alone.verdict == (3, outcome)
