@@ -153,22 +153,17 @@ class RunState:
             self._available.end(entry.joined_s, time_s)
 
     def _start(self, record: Started) -> None:
-        entry = self._open(record.trial_id)
+        entry = self.trials[record.trial_id]
+        if entry.state is not None:  # it was preempted, and goes out again
+            self.counts[entry.state] -= 1
+            entry = replace(entry, state=None, ended_s=None, reports_now=0)
+            self.trials[entry.id] = entry
         entry.worker, entry.host = record.worker, self.workers[record.worker].host
         entry.others = record.others
         entry.started_s = record.time_s
         self.running.add(entry.id)
         for _ in record.workers:
             self._busy.begin(record.time_s)
-
-    def _open(self, trial_id: int) -> TrialEntry:
-        """Return a trial's entry; a new one if it was preempted, and goes out again or is given up."""
-        entry = self.trials[trial_id]
-        if entry.state is not None:
-            self.counts[entry.state] -= 1
-            entry = replace(entry, state=None, ended_s=None, reports_now=0)
-            self.trials[trial_id] = entry
-        return entry
 
     def _take_report(self, record: Reported) -> None:
         report, entry = record.report, self.trials[record.report.trial_id]
@@ -182,15 +177,14 @@ class RunState:
 
     def _end(self, record: Ended) -> None:
         outcome = record.outcome
-        entry = self._open(outcome.trial_id)
+        entry = self.trials[outcome.trial_id]
         entry.value, entry.ended_s = outcome.value, record.time_s
         entry.reason, entry.detail = outcome.reason, outcome.detail
         entry.metrics = _joined(entry.metrics, outcome.metrics)
         entry.state = outcome.state  # last: from now on other threads may read it
-        if entry.id in self.running:  # one that needs more workers than there are never began
-            self.running.remove(entry.id)
-            for _ in range(1 + len(entry.others)):
-                self._busy.end(entry.started_s or 0.0, record.time_s)
+        self.running.discard(entry.id)
+        for _ in range(entry.ranks):
+            self._busy.end(entry.started_s or 0.0, record.time_s)
         self.counts[outcome.state] += 1
         self.ends += 1
         if self._is_better(entry):

@@ -302,22 +302,10 @@ class TestTrialsOfSeveralWorkers:
         state.apply(Finished(20.0, "end", 0))
         assert state.utilisation() == pytest.approx(3 * 10 / (4 * 10 + 10))
 
-    def test_one_that_was_too_large_to_start_was_nobodys(self):
-        too_large = Outcome(0, TrialState.FAILED, reason="it needs 8 workers, but only 4 are left")
-        state = self.state(Ended(2.0, 0, too_large), Finished(4.0, "end", 3), ranks=8)
-        entry = state.trials[0]
-        assert (entry.worker, entry.host, entry.started_s, entry.ended_s) == (None, "", None, 2.0)
-        assert (state.done, state.counts, state.running) == (1, {TrialState.FAILED: 1}, set())
-        assert state.utilisation() == 0.0
-
-    def test_one_that_became_too_large_to_start_again_ends_once(self):
-        too_large = Outcome(0, TrialState.FAILED, reason="it needs 4 workers, but only 3 are left")
+    def test_one_that_waits_for_more_workers_was_preempted_once(self):
         state = self.state(Started(0.0, 0, 1, (2, 3, 4)), preempted(4.0, 2, 0), ranks=4)
-        before = state.trials[0]
-        kept = replace(before)
-        for record in (WorkerLost(4.0, 2, "gone"), Ended(4.0, 0, too_large), Finished(8.0, "end", 3)):
-            state.apply(record)
-        assert state.counts == {TrialState.FAILED: 1, TrialState.PREEMPTED: 0}
-        assert (state.done, len(state.ended), state.trials[0].reason) == (1, 1, too_large.reason)
-        assert before == kept  # as everybody has it who read it when it had ended first
+        state.apply(WorkerLost(4.0, 2, "gone"))
+        state.apply(Finished(8.0, "end", 75))
+        assert state.counts == {TrialState.PREEMPTED: 1}
+        assert (state.done, len(state.ended), state.running) == (0, 1, set())
         assert state.utilisation() == pytest.approx(4 * 4 / (3 * 8 + 4))
