@@ -153,3 +153,21 @@ def _words(process):
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def test_the_problem_that_comes_with_it_goes_on_from_its_checkpoint(mpirun, mpi_job, records_once, tmp_path):
+    """Two ranks, killed with the whole job in mid-training: no epoch is trained twice."""
+    directory = RunDirectory(tmp_path / "run")
+    words = ("search", PROBLEMS / "digits_cnn.py", "--search", "random", "--seed", 1, "--trials", 1)
+    options = ("--ranks-per-trial", 2, "--run-dir", directory.path)
+    with mpi_job(3, *words, *options) as job:
+        records_once(directory.journal, lambda found: sum(isinstance(r, Reported) for r in found) >= 3, 120)
+        job.kill()
+    done = mpirun(3, "resume", directory.path, timeout=180)
+    assert done.returncode == 0, done.stdout
+    records = list(read_journal(directory.journal))
+    steps = [record.report.step for record in records if isinstance(record, Reported)]
+    assert steps == sorted(set(steps))
+    assert len(steps) >= 9  # one may have been saved, and killed before it was reported
+    assert steps[-1] == 10
+    assert [len(record.workers) for record in records if isinstance(record, Started)] == [2, 2]
