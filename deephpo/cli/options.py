@@ -194,7 +194,8 @@ def add_ranks_argument(group: argparse._ArgumentGroup) -> None:
         "--ranks-per-trial",
         type=at_least("--ranks-per-trial", 1),
         metavar="K",
-        help="so many workers train a trial together, data-parallel (default: as the problem says, else 1)",
+        help="so many workers train a trial together, data-parallel; on resume those trials too that wait "
+        "(default: as the problem says, else 1)",
     )
 
 

@@ -258,6 +258,9 @@ def _take_over(
         # The first process was killed between its first two records.
         learned = _learn(search, declaration, options.warm_start)
     workers = workers or options.workers or cores_here()
+    backlog = backlog_of(records)
+    if options.ranks_per_trial is not None:
+        backlog = backlog.resized(options.ranks_per_trial)
     opening = Resumed(state.now_s, __version__, platform.node(), declaration.to_dict(), options.to_dict())
     return Session(
         begun.target,
@@ -268,10 +271,10 @@ def _take_over(
         directory,
         opening,
         state=state,
-        backlog=backlog_of(records),
+        backlog=backlog,
         learned=learned,
         workers=workers,
-        sizing=sizing_of(begun.target, declaration, options.ranks_per_trial, workers),
+        sizing=sizing_of(begun.target, declaration, options.ranks_per_trial, workers, resumed=True),
     )
 
 

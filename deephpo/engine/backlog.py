@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deephpo.storage.records import Ended, Record, Started, Suggested, WorkerLost
 from deephpo.trial import Trial, TrialState
@@ -25,6 +25,10 @@ class Backlog:
     """How often each waiting trial lost a worker."""
     sizes: Counter[int] = field(default_factory=Counter)
     """How many trials were suggested that need so many workers."""
+
+    def resized(self, ranks: int) -> Backlog:
+        """Return it with so many workers for each trial that waits."""
+        return replace(self, waiting=tuple(replace(trial, ranks=ranks) for trial in self.waiting))
 
 
 def backlog_of(records: Iterable[Record]) -> Backlog:

@@ -13,8 +13,8 @@ from deephpo.trial import Trial
 
 MOST_PER_ASK = 1024
 """At the start of a search with very many workers the first of them need not wait for the trials of all."""
-MOST_ASIDE = 16
-"""Trials that are set aside go out late, and know nothing of all that overtook them: no more than so many."""
+MOST_ASIDE = 1024
+"""So many trials may wait for workers that come back, while smaller ones go on."""
 
 
 class Demand:

@@ -108,11 +108,14 @@ class ProblemSizing:
         raise ProblemError("Problem: ranks cannot be asked any more.")
 
 
-def sizing_of(target: str, declaration: Declaration, ranks: int | None, workers: int) -> Sizing:
+def sizing_of(
+    target: str, declaration: Declaration, ranks: int | None, workers: int, resumed: bool = False
+) -> Sizing:
     """Return how many workers each trial gets.
 
-    ranks: so many by the command line; None: as the problem says.  workers: so many there are.  Raises
-    OptionError if a trial needs more of them, ProblemError if the problem says nothing sensible.
+    ranks: so many by the command line; None: as the problem says.  workers: so many there are.  resumed:
+    whether it is enough if some trials can be trained, as after the loss of a node.  Raises OptionError if a
+    trial needs more workers, ProblemError if the problem says nothing sensible.
     """
     fixed = declaration.ranks if ranks is None else ranks
     if fixed is not None:
@@ -120,7 +123,7 @@ def sizing_of(target: str, declaration: Declaration, ranks: int | None, workers:
         return FixedSize(fixed)
     sizing = ask_for_sizes(target, declaration)
     try:
-        _check(sizing.largest, "some trial", workers)
+        _check(sizing.smallest if resumed else sizing.largest, "some trial", workers)
     except OptionError:
         sizing.close()
         raise

@@ -107,3 +107,9 @@ class TestTrialsOfSeveralWorkers:
     def test_one_that_was_too_large_is_settled_without_a_start(self):
         backlog = backlog_of([self.suggested(9, 1), ended(0, 0, FAILED)])
         assert ([trial.id for trial in backlog.waiting], backlog.settled) == ([1], 1)
+
+
+def test_what_waits_can_be_given_another_number_of_workers():
+    backlog = backlog_of([Suggested(0.0, (Trial(0, {"x": 0.5}, ranks=4), Trial(1, {"x": 0.25})), False)])
+    assert [trial.ranks for trial in backlog.resized(2).waiting] == [2, 2]
+    assert backlog.resized(2).sizes == backlog.sizes

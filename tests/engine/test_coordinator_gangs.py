@@ -495,7 +495,7 @@ class TestTooFewWorkers:
         assert len(game.coordinator._buffer.aside) == MOST_ASIDE == game.made - 1
 
     def test_a_search_of_small_and_large_trials_does_not_pile_up_large_ones_for_ever(self):
-        game = Game(4, [1, 4] * 400, places=4, ranks_per_trial=2.5)
+        game = Game(4, [1, 4] * 1200, places=4, ranks_per_trial=2.5)
         game.tell(WorkerGone(4, "gone"))
         while game.coordinator.exit_code is None:
             game.tell(*(ended(workers[0], trial_id) for trial_id, workers in game.running()))

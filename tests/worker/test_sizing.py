@@ -181,3 +181,15 @@ def test_a_problem_that_cannot_be_loaded_any_more_holds_nobody_up(sizing, source
     began = time.monotonic()
     assert [ranks({"k": 3}) for _ in range(5)] == [1] * 5
     assert time.monotonic() - began < 20
+
+
+def test_what_goes_on_with_fewer_workers_needs_enough_for_its_smallest_trials_only(problem_file):
+    target = problem_file(
+        "from deephpo import Categorical, Problem\n"
+        "problem = Problem([Categorical('k', [2, 4])], print, ranks=lambda config: config['k'])\n"
+    )
+    declaration = describe(target)
+    sizing_of(target, declaration, None, 3, resumed=True).close()
+    for workers, resumed in ((3, False), (1, True)):
+        with pytest.raises(OptionError, match="there must be"):
+            sizing_of(target, declaration, None, workers, resumed)
