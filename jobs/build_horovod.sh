@@ -17,8 +17,17 @@ if "$PYTHON" -c 'import horovod.tensorflow' 2>/dev/null; then
     echo "Horovod is installed already."
     exit 0
 fi
-tensorflow=$("$PYTHON" -c 'from importlib.metadata import distributions as d
-print(next((x.version for x in d() if x.metadata["Name"].lower() in ("tensorflow", "tensorflow-cpu")), ""))')
+tensorflow=$("$PYTHON" - <<'END'
+from importlib.metadata import PackageNotFoundError, version
+
+for name in ("tensorflow", "tensorflow-cpu"):
+    try:
+        print(version(name))
+        break
+    except PackageNotFoundError:
+        pass
+END
+)
 if [ -z "$tensorflow" ]; then
     echo "build_horovod: $PYTHON has no TensorFlow, against which Horovod is built: pip install '.[tensorflow]'" >&2
     exit 1
