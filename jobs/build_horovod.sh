@@ -58,7 +58,7 @@ if ! ls "$kept"/horovod-*.whl >/dev/null 2>&1; then
     unset HOROVOD_GPU_OPERATIONS HOROVOD_GPU
     export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
     export HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1
-    if ! "$PYTHON" -m pip wheel --quiet --no-build-isolation --no-deps -w "$work/dist" "horovod==$VERSION" \
+    if ! "$PYTHON" -m pip wheel --quiet --no-cache-dir --no-build-isolation --no-deps -w "$work/dist" "horovod==$VERSION" \
         >"$work/log" 2>&1; then
         tail -n 40 "$work/log" >&2
         echo "build_horovod: Horovod could not be built; its own guide: https://horovod.readthedocs.io" >&2
