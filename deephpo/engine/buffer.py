@@ -11,8 +11,8 @@ from deephpo.trial import Trial
 SHARE_AHEAD = 1 / 16
 MOST_OVERTAKINGS = 4
 """So often a trial that needs more workers than are free may be overtaken by smaller ones; then what becomes
-free is kept for it.  With trials of 1, 2 and 4 workers on 8 of them strictly one after the other left 12 % of
-the workers' time unused, this leaves 6 %; on 1,024 it makes no difference."""
+free is kept for it.  Where few workers train trials of several sizes more of them would stand idle otherwise;
+with a thousand it makes no difference."""
 
 
 def depth_for(workers: int) -> int:

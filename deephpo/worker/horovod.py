@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,8 +72,8 @@ def _load() -> ModuleType:
         import horovod.tensorflow as hvd
     except ImportError:
         raise HorovodError(
-            "ctx.horovod() needs Horovod, which is not installed here: in a clone of deephpo `make horovod` "
-            "builds it against the TensorFlow that is there, which takes some minutes."
+            f"ctx.horovod() needs Horovod, which {sys.executable} does not have: in a clone of deephpo "
+            f"`jobs/build_horovod.sh {sys.executable}` builds it against the TensorFlow that is there."
         ) from None
     module: ModuleType = hvd
     return module
