@@ -24,8 +24,6 @@ PULSE_S = 10.0
 """A worker that has nothing to say says so, this often."""
 LEASE_S = 120.0
 """A worker that does not even say that is lost after this time: its node hangs, or its network."""
-BUSY_PATIENCE_S = 0.1
-"""A worker whose trial runs is woken by what its child says; the master rarely has news for it."""
 
 
 class MpiDriver:
@@ -181,7 +179,8 @@ class _Worker:
                 self._tell([WorkerAlive(self._world.rank)])
             self._patience_s = PATIENCE_S[0] if happened else longer(self._patience_s)
             left_alone = self._keeper.busy and not self._keeper.expects_news
-            wait(self._keeper.sources, BUSY_PATIENCE_S if left_alone else self._patience_s)
+            # A worker whose trial runs is woken by what its child says; the master rarely has news for it.
+            wait(self._keeper.sources, PATIENCE_S[1] if left_alone else self._patience_s)
 
     def _hear_master(self) -> bool:
         letters = list(self._world.receive())
