@@ -23,6 +23,7 @@ ORDER = [
     "keras",
     "worker",
     "engine",
+    "stopping",
     "search",
     "surrogates",
     "acquisition",

@@ -1,0 +1,1 @@
+"""Early termination: rules that see what running trials report, and say which of them are hopeless."""
