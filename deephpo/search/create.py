@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deephpo.errors import OptionError, unknown_name
 from deephpo.problem import DIRECTIONS, Direction
 from deephpo.search.arm_sets import Arms
-from deephpo.search.options import Choice, Count, Number, Option
+from deephpo.search.options import Choice, Count, Number, Option, check_options
 from deephpo.search.parts import KAPPA, LIES, PARTS, TREES
 from deephpo.space.space import as_space
 from deephpo.trial import Config
@@ -41,33 +41,7 @@ class Method:
 
     def check(self, name: str, options: Mapping[str, Any]) -> None:
         """Raise OptionError for an option that it does not have, or values that it does not take."""
-        for option, value in options.items():
-            if option not in self.options:
-                takes = f"takes {', '.join(self.options)}" if self.options else "takes no options of its own"
-                others = [other for other, method in METHODS.items() if option in method.options]
-                elsewhere = f" It is an option of {' and '.join(others)}." if others else ""
-                raise OptionError(f"The search {name!r} has no option {option!r}; it {takes}.{elsewhere}")
-            self.options[option].check(option, value)
-        chosen = {**self.defaults(), **options}
-        for option, value in options.items():
-            declared = self.options[option]
-            if isinstance(declared, Number) and declared.needs and value != declared.default:
-                other, values = declared.needs
-                if chosen[other] not in values:
-                    raise OptionError(
-                        f"{option} has no effect with {other} {chosen[other]}; it is for "
-                        f"{other} {' and '.join(values)}."
-                    )
-        self._check_order(chosen)
-
-    def _check_order(self, chosen: Mapping[str, Any]) -> None:
-        for option, declared in self.options.items():
-            other = declared.not_below if isinstance(declared, Count) else None
-            if other is not None and chosen[option] < chosen[other]:
-                raise OptionError(
-                    f"{option} must be at least {other}, which is {chosen[other]}, not {chosen[option]}: "
-                    "raise the one or lower the other."
-                )
+        check_options("search", name, {name: method.options for name, method in METHODS.items()}, options)
 
     def strategy(self, encoding: Any, seed: Any, options: Mapping[str, Any]) -> Strategy:
         """Return the strategy."""

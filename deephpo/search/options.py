@@ -1,8 +1,9 @@
-"""What an option of a search may be: each kind checks a value, reads it from a text, has a default."""
+"""What an option of a search, or of a stopping rule, may be: its kinds, and the check of all options said."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ from deephpo.errors import OptionError, unknown_name
 
 
 class Option(Protocol):
-    """One option of a search."""
+    """One option: it checks a value, reads it from a text, has a default."""
 
     @property
     def default(self) -> Any:
@@ -47,7 +48,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Number:
-    """A number from ``least`` on, up to ``most``.
+    """A number from ``least`` on, up to ``most``, never infinite.
 
     needs: the other option, and its values, without which this one has no effect.
     """
@@ -61,14 +62,17 @@ class Number:
     def check(self, name: str, value: Any) -> None:
         """Raise OptionError for what is no such number."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not self._holds(value):
-            upper = f"to {self.most:g}" if self.most < math.inf else "on"
             raise OptionError(
-                f"{name} must be a number from {self.least:g} {upper}, such as {self.default:g}, "
-                f"not {value!r}."
+                f"{name} must be a number{self._range()}, such as {self.default:g}, not {value!r}."
             )
 
     def _holds(self, value: float) -> bool:
-        return self.least <= value <= self.most and value < math.inf
+        return self.least <= value <= self.most and math.isfinite(value)
+
+    def _range(self) -> str:
+        if self.least == -math.inf:
+            return ""
+        return f" from {self.least:g} " + (f"to {self.most:g}" if self.most < math.inf else "on")
 
     def read(self, text: str) -> float:
         """Return the number."""
@@ -79,7 +83,7 @@ class Number:
 class Count:
     """A whole number from ``least`` on.
 
-    not_below: another count of the same search, than which this one must not be smaller.
+    not_below: another count beside it, than which this one must not be smaller.
     """
 
     default: int
@@ -95,3 +99,49 @@ class Count:
     def read(self, text: str) -> int:
         """Return the number."""
         return int(text)
+
+
+def check_options(
+    kind: str, name: str, table: Mapping[str, Mapping[str, Option]], said: Mapping[str, Any]
+) -> None:
+    """Raise OptionError for an option that there is not, or values that are not taken.
+
+    kind: what has the options, such as "search"; name: which one, a key of the table.
+    table: the options of all of that kind, to say where an option belongs.
+    said: the options whose values are said; the others are at their defaults.
+    """
+    declared = table[name]
+    for option, value in said.items():
+        if option not in declared:
+            takes = f"takes {', '.join(declared)}" if declared else "takes no options of its own"
+            others = [other for other, options in table.items() if option in options]
+            elsewhere = f" It is an option of {' and '.join(others)}." if others else ""
+            raise OptionError(f"The {kind} {name!r} has no option {option!r}; it {takes}.{elsewhere}")
+        declared[option].check(option, value)
+    _check_effect(declared, said)
+    _check_order(declared, said)
+
+
+def _check_effect(declared: Mapping[str, Option], said: Mapping[str, Any]) -> None:
+    for name, value in said.items():
+        option = declared[name]
+        if isinstance(option, Number) and option.needs and value != option.default:
+            other, values = option.needs
+            chosen = said.get(other, declared[other].default)
+            if chosen not in values:
+                raise OptionError(
+                    f"{name} has no effect with {other} {chosen}; it is for {other} {' and '.join(values)}."
+                )
+
+
+def _check_order(declared: Mapping[str, Option], said: Mapping[str, Any]) -> None:
+    for name, option in declared.items():
+        other = option.not_below if isinstance(option, Count) else None
+        if other is None:
+            continue
+        value, least = said.get(name, option.default), said.get(other, declared[other].default)
+        if value < least:
+            raise OptionError(
+                f"{name} must be at least {other}, which is {least}, not {value}: "
+                "raise the one or lower the other."
+            )

@@ -1,0 +1,135 @@
+"""From a text such as ``asha:eta=3,first=6 + diverged`` to a stopping rule: the table behind ``--stop``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from deephpo.errors import OptionError, unknown_name
+from deephpo.search.options import Count, Number, Option, check_options
+from deephpo.stopping.any_of import AnyOf
+from deephpo.stopping.curve import Subject
+from deephpo.stopping.metrics import Metrics
+from deephpo.stopping.rule import StoppingRule
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A stopping rule that there is by name.
+
+    path: "module:name" of what makes it from a ``Subject`` and the options.
+    needs_last_step: it counts from the step with which a training is complete, ``Fidelity.high``.
+    required: options that have no default and must be said.
+    """
+
+    path: str
+    summary: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    needs_last_step: bool = False
+    required: tuple[str, ...] = ()
+
+    def create(self, subject: Subject, options: Mapping[str, Any]) -> StoppingRule:
+        """Return the rule; raises OptionError if it must know the last step and nobody says it."""
+        module, name = self.path.split(":")
+        rule: StoppingRule = getattr(import_module(module), name)(subject, **options)
+        return rule
+
+
+_ETA = Number(2.0, "one in eta goes on at a rung", least=1.1)
+
+RULES: Mapping[str, Rule] = {
+    "asha": Rule(
+        "deephpo.stopping.asha:SuccessiveHalving",
+        "successive halving: at every rung only the best share goes on",
+        {
+            "eta": _ETA,
+            "first": Count(0, "step of the first rung; 0: the last step // eta ** 3", least=0),
+            "also": Metrics("", "further metrics for a Pareto front, such as 'latency max:throughput'"),
+        },
+    ),
+    "compound": Rule(
+        "deephpo.stopping.compound:Compound",
+        "DEEP-BO's: drops the worst half way, trains only the best to the end",
+        {"beta": Number(0.2, "the share that is worst, and that is best", least=0.01, most=0.5)},
+        needs_last_step=True,
+    ),
+    "median": Rule(
+        "deephpo.stopping.median:Median",
+        "stops who is worse than the median after a third of the steps",
+        {"at": Number(1 / 3, "the share of the last step", least=0.01, most=1.0)},
+        needs_last_step=True,
+    ),
+    "diverged": Rule(
+        "deephpo.stopping.diverged:Diverged",
+        "stops what is NaN, or stuck at chance",
+        {
+            "by": Number(
+                0.25, "share of the last step by which a trial has to come from chance", least=0.01, most=0.5
+            )
+        },
+    ),
+}
+"""All stopping rules by their names."""
+
+_JOIN = re.compile(r"\+(?=\s*[a-z])")
+"""A plus sign between two rules, none as in 1e+3."""
+
+
+def create_rule(text: str, subject: Subject) -> StoppingRule:
+    """Return the rule that a text stands for.
+
+    text: names of rules, each with its options, joined with +, such as "median" or "asha:eta=3,first=6 +
+        diverged"; of several rules each can stop a trial.
+    subject: what the trials are judged by.
+
+    Raises OptionError for an unknown name or option, a value that it does not take, a required option that is
+    missing, or a rule that must know the last step when the problem does not say it.
+    """
+    parts = [_parse(part) for part in _JOIN.split(text)]
+    for name, said in parts:
+        _check(name, said)
+    rules = [RULES[name].create(subject, said) for name, said in parts]
+    return rules[0] if len(rules) == 1 else AnyOf(rules)
+
+
+def _parse(part: str) -> tuple[str, dict[str, Any]]:
+    """Return the name of one rule and the values that its options are said to have."""
+    name, colon, rest = (word.strip() for word in part.partition(":"))
+    if name not in RULES:
+        raise OptionError(unknown_name("stopping rule", name, RULES))
+    said: dict[str, Any] = {}
+    for word in rest.split(",") if colon else ():
+        option, equals, value = (piece.strip() for piece in word.partition("="))
+        if not equals:
+            raise OptionError(
+                f"The options of a stopping rule are written {name}:option=value, not {word!r}."
+            )
+        if option in said:
+            raise OptionError(
+                f"The stopping rule {name!r} has {option} twice, as {said[option]} and as {value}."
+            )
+        said[option] = _read(name, option, value)
+    return name, said
+
+
+def _read(name: str, option: str, text: str) -> Any:
+    declared = RULES[name].options.get(option)
+    if declared is None:
+        return text
+    try:
+        return declared.read(text)
+    except ValueError:
+        return text  # which the option does not take, and says so
+
+
+def _check(name: str, said: Mapping[str, Any]) -> None:
+    check_options("stopping rule", name, {name: rule.options for name, rule in RULES.items()}, said)
+    for option in RULES[name].required:
+        if option not in said:
+            raise OptionError(
+                f"The stopping rule {name!r} must be told {option}, {RULES[name].options[option].help}: "
+                f"{name}:{','.join(f'{required}=...' for required in RULES[name].required)}."
+            )

@@ -1,0 +1,46 @@
+"""Further metrics to judge by, as a text: ``latency`` is to be small, ``max:throughput`` to be large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deephpo.errors import OptionError
+from deephpo.stopping.curve import Subject
+
+_LARGE = "max:"
+
+
+def further_metrics(text: str) -> tuple[Subject, ...]:
+    """Return the metrics that a text names, with a space between two of them.
+
+    >>> [(metric.metric, metric.direction) for metric in further_metrics("latency max:throughput")]
+    [('latency', 'minimize'), ('throughput', 'maximize')]
+    """
+    return tuple(
+        Subject(word.removeprefix(_LARGE), "maximize" if word.startswith(_LARGE) else "minimize")
+        for word in text.split()
+    )
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """An option that names metrics."""
+
+    default: str
+    help: str
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise OptionError for what names no metrics, or one of them twice."""
+        if not isinstance(value, str):
+            raise OptionError(f"{name} must be names of metrics, such as 'latency', not {value!r}.")
+        metrics = [metric.metric for metric in further_metrics(value)]
+        if "" in metrics or len({*metrics}) < len(metrics):
+            raise OptionError(
+                f"{name} must be names of different metrics with spaces between them, such as "
+                f"'latency max:throughput', not {value!r}."
+            )
+
+    def read(self, text: str) -> str:
+        """Return the text; whether it names metrics is for ``check`` to say."""
+        return text
