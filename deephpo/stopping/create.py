@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -39,6 +40,7 @@ class Rule:
 
 
 _ETA = Number(2.0, "one in eta goes on at a rung", least=1.1)
+_FIRST = Count(0, "step of the first rung; 0: the last step // eta ** 3", least=0)
 
 RULES: Mapping[str, Rule] = {
     "asha": Rule(
@@ -46,7 +48,7 @@ RULES: Mapping[str, Rule] = {
         "successive halving: at every rung only the best share goes on",
         {
             "eta": _ETA,
-            "first": Count(0, "step of the first rung; 0: the last step // eta ** 3", least=0),
+            "first": _FIRST,
             "also": Metrics("", "further metrics for a Pareto front, such as 'latency max:throughput'"),
         },
     ),
@@ -70,6 +72,49 @@ RULES: Mapping[str, Rule] = {
                 0.25, "share of the last step by which a trial has to come from chance", least=0.01, most=0.5
             )
         },
+    ),
+    "hyperband": Rule(
+        "deephpo.stopping.hyperband:Hyperband",
+        "brackets of successive halving, each from a later step on",
+        {"eta": replace(_ETA, default=3.0), "first": _FIRST},
+        needs_last_step=True,
+    ),
+    "plateau": Rule(
+        "deephpo.stopping.plateau:Plateau",
+        "stops who has not got better for a while",
+        {
+            "patience": Count(10, "so many steps"),
+            "least": Number(0.0, "an improvement is more than this"),
+        },
+    ),
+    "threshold": Rule(
+        "deephpo.stopping.threshold:Threshold",
+        "stops who is worse than a value at a step",
+        {
+            "at": Count(10, "the step at which trials are judged", least=0),
+            "value": Number(0.5, "the value that they must have reached", least=-math.inf),
+        },
+        required=("at", "value"),
+    ),
+    "interval": Rule(
+        "deephpo.stopping.interval:Interval",
+        "stops at the first value between two others, such as accuracies at chance",
+        {
+            "low": Number(0.0, "values above this", least=-math.inf),
+            "high": Number(0.2, "and below this stop a trial", least=-math.inf),
+        },
+    ),
+    "gradient": Rule(
+        "deephpo.stopping.gradient:Gradient",
+        "DEEP-BO's: stops who would have to rise more steeply than it did to be the best",
+        {"after": Count(4, "reports before a trial is judged", least=2)},
+        needs_last_step=True,
+    ),
+    "knock": Rule(
+        "deephpo.stopping.knock:Knock",
+        "DEEP-BO's: stops who is rarely ahead in the first third, or falls below all others",
+        {"margin": Number(0.05, "how far below, in units of the objective")},
+        needs_last_step=True,
     ),
 }
 """All stopping rules by their names."""

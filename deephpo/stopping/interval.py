@@ -1,0 +1,34 @@
+"""Stops a trial as soon as a value lies where none of a sound training does."""
+
+from __future__ import annotations
+
+from deephpo.errors import OptionError
+from deephpo.stopping.curve import Curve, Subject
+from deephpo.stopping.wording import figure
+
+
+class Interval:
+    """A trial stops at the first report with low < value < high; by default that of DEEP-BO, stuck at chance.
+
+    A sound training must not pass through the interval: of 100 classes, DEEP-BO's stops every trial.
+
+    low, high: in the user's own direction.
+    """
+
+    def __init__(self, subject: Subject, *, low: float = 0.0, high: float = 0.2) -> None:
+        if low >= high:
+            raise OptionError(f"high must be above low, which is {low:g}, not {high:g}.")
+        self._subject = subject
+        self._low = low
+        self._high = high
+
+    def judge(self, curve: Curve) -> str | None:
+        """Return that the last value lies in the interval."""
+        loss = curve.losses[-1]
+        if not self._low < self._subject.loss(loss) < self._high:
+            return None
+        value = figure(self._subject, loss)
+        return f"at step {curve.steps[-1]}, {value} is between {self._low:g} and {self._high:g}"
+
+    def close(self, curve: Curve, completed: bool) -> None:
+        """Nothing is kept of a curve."""
