@@ -25,6 +25,7 @@ VERBS = {
     "status": "show how a run stands, also while it goes on",
     "check": "find what can be wrong with a problem before its run() is called",
     "simulate": "search in virtual time, with any number of workers",
+    "replay": "try stopping rules on recorded learning curves",
     "doctor": "show what is installed here, and what is missing",
 }
 """Each verb has a module of its name in this package, with ``add_arguments`` and ``run``."""
