@@ -22,8 +22,8 @@ class FrontRung:
     def __init__(self, subject: Subject, also: Sequence[Subject]) -> None:
         self._subject = subject
         self._also = also
-        self._members = np.empty((16, 1 + len(also)))
-        """A row of losses for each of the ``_count`` members; the rows after them are room for more."""
+        self._members = np.empty((1 + len(also), 16))
+        """A row for each metric, a column for each of the ``_count`` members; those after them are room."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -37,16 +37,16 @@ class FrontRung:
         others = [metric.loss(curve.metrics.get(metric.metric, math.nan)) for metric in self._also]
         if any(math.isnan(loss) for loss in others):
             return None
-        losses = np.array([curve.best, *others])
-        members = self._members[: self._count]
-        dominate = (members <= losses).all(axis=1) & (members < losses).any(axis=1)
+        losses = np.array([[curve.best], *([loss] for loss in others)])
+        members = self._members[:, : self._count]
+        dominate = (members <= losses).all(axis=0) & (members < losses).any(axis=0)
         self._append(losses)
         return int(np.count_nonzero(dominate))
 
     def _append(self, losses: np.ndarray) -> None:
-        if self._count == len(self._members):
-            self._members = np.concatenate([self._members, np.empty_like(self._members)])
-        self._members[self._count] = losses
+        if self._count == self._members.shape[1]:
+            self._members = np.concatenate([self._members, np.empty_like(self._members)], axis=1)
+        self._members[:, self._count] = losses[:, 0]
         self._count += 1
 
     def reason(self, curve: Curve, kept: int) -> str:

@@ -1,0 +1,119 @@
+import math
+import subprocess
+import sys
+
+import pytest
+
+from deephpo.errors import OptionError
+from deephpo.stopping.any_of import AnyOf
+from deephpo.stopping.asha import SuccessiveHalving
+from deephpo.stopping.create import RULES, create_rule
+from deephpo.stopping.curve import Subject
+from deephpo.stopping.threshold import Threshold
+
+ACCURACY = Subject("accuracy", "maximize", 50)
+NO_END = Subject("accuracy", "maximize")
+KNOWN = ", ".join(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_of_the_table_can_be_made_by_its_name_alone_or_says_what_it_must_be_told(name):
+    options = ",".join(f"{required}=1" for required in RULES[name].required)
+    rule = create_rule(f"{name}:{options}" if options else name, ACCURACY)
+    assert callable(rule.judge)
+    assert callable(rule.close)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_must_know_the_last_step_refuses_a_problem_that_does_not_say_it(name):
+    options = ",".join(f"{required}=1" for required in RULES[name].required)
+    text = f"{name}:{options}" if options else name
+    if name == "asha":
+        text += ":first=3"
+    if RULES[name].needs_last_step:
+        with pytest.raises(OptionError, match=r'Problem\(..., fidelity=Fidelity\("epoch", 50\)\)'):
+            create_rule(text, NO_END)
+    else:
+        create_rule(text, NO_END)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("ashaa", f"There is no stopping rule 'ashaa'; did you mean 'asha'? Known: {KNOWN}."),
+        ("", f"There is no stopping rule ''. Known: {KNOWN}."),
+        ("asha +", f"There is no stopping rule 'asha +'; did you mean 'asha'? Known: {KNOWN}."),
+        ("median + xyz", f"There is no stopping rule 'xyz'. Known: {KNOWN}."),
+        (
+            "asha:etta=3",
+            "The stopping rule 'asha' has no option 'etta'; it takes eta, first, also.",
+        ),
+        (
+            "median:beta=0.1",
+            "The stopping rule 'median' has no option 'beta'; it takes at. It is an option of compound.",
+        ),
+        ("asha:eta=1", "eta must be a number from 1.1 on, such as 2, not 1.0."),
+        ("asha:eta=three", "eta must be a number from 1.1 on, such as 2, not 'three'."),
+        ("asha:eta=inf", "eta must be a number from 1.1 on, such as 2, not inf."),
+        ("asha:first=2.5", "first must be a whole number from 0 on, not '2.5'."),
+        ("asha:first=-1", "first must be a whole number from 0 on, not -1."),
+        ("asha:eta", "The options of a stopping rule are written asha:option=value, not 'eta'."),
+        ("asha:", "The options of a stopping rule are written asha:option=value, not ''."),
+        ("asha:eta=2,eta=3", "The stopping rule 'asha' has eta twice, as 2.0 and as 3."),
+        (
+            "asha:also=latency max:latency",
+            "also must be names of different metrics with spaces between them, such as "
+            "'latency max:throughput', not 'latency max:latency'.",
+        ),
+        ("asha:also=max:", "also must be names of different metrics with spaces between them, such as "),
+        (
+            "threshold:at=5",
+            "The stopping rule 'threshold' must be told value, the value that they must have reached: "
+            "threshold:at=...,value=....",
+        ),
+        ("threshold:at=5,value=nan", "value must be a number, such as 0.5, not nan."),
+        ("compound:beta=0.6", "beta must be a number from 0.01 to 0.5, such as 0.2, not 0.6."),
+        ("diverged:by=0", "by must be a number from 0.01 to 0.5, such as 0.25, not 0.0."),
+        ("plateau:patience=0", "patience must be a whole number from 1 on, not 0."),
+        ("interval:low=1", "high must be above low, which is 1, not 0.2."),
+    ],
+)
+def test_a_wrong_text_is_refused_with_the_cure(text, sentence):
+    with pytest.raises(OptionError) as error:
+        create_rule(text, ACCURACY)
+    assert str(error.value).startswith(sentence)
+
+
+def test_options_are_read_and_passed_on(train):
+    rule = create_rule(" asha : eta = 3 , first = 6 ", ACCURACY)
+    assert isinstance(rule, SuccessiveHalving)
+    for value in (0.9, 0.5, 0.4):
+        verdict = train(rule, ACCURACY, [value] * 50)
+    assert verdict == (6, "at step 6, its best, 0.4, is not among the best 1 of 3 trials (0.9)")
+
+
+def test_several_rules_are_joined_with_a_plus(train):
+    for text in ("asha+interval:high=0.05", "asha:first=6 + interval:high=0.05"):
+        rule = create_rule(text, ACCURACY)
+        assert isinstance(rule, AnyOf)
+        assert train(rule, ACCURACY, [0.3, 0.04]) == (2, "at step 2, 0.04 is between 0 and 0.05")
+
+
+def test_a_plus_in_a_number_joins_nothing(train):
+    rule = create_rule("threshold:at=1,value=1e+3", Subject("loss"))
+    assert isinstance(rule, Threshold)
+    assert train(rule, Subject("loss"), [1001.0])[1].endswith("is worse than 1000")
+    assert train(rule, Subject("loss"), [999.0]) is None
+
+
+def test_several_metrics_are_named_with_spaces(train):
+    rule = create_rule("asha:first=2,also=latency max:throughput + diverged", ACCURACY)
+    train(rule, ACCURACY, [0.9] * 9, others={"latency": 1.0, "throughput": 9.0})
+    assert train(rule, ACCURACY, [0.1] * 9, others={"latency": 2.0, "throughput": 10.0}) is None
+    assert train(rule, ACCURACY, [0.1] * 9, others={"latency": 3.0, "throughput": 8.0})[0] == 2
+    assert train(rule, ACCURACY, [math.nan])[1] == "at step 1, accuracy is NaN"
+
+
+def test_reading_the_table_needs_no_numpy():
+    code = "import sys, deephpo.stopping.create; assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
