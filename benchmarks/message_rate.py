@@ -18,9 +18,10 @@ from collections import Counter
 from deephpo import Float, Space
 from deephpo.drivers.mpi import MpiDriver, dismiss, say_goodbye
 from deephpo.drivers.world import MASTER, Tag, World, join_world
-from deephpo.engine.coordinator import Coordinator, Terms
+from deephpo.engine.coordinator import Coordinator
 from deephpo.engine.events import Event, TrialReported, WorkerAlive, WorkerReady
 from deephpo.engine.loop import SearchLoop
+from deephpo.engine.terms import Terms
 from deephpo.storage.journal import Journal
 from deephpo.storage.recorder import RunRecorder
 from deephpo.storage.run_state import RunState

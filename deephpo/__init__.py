@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deephpo.errors import DeephpoError, UserError
+from deephpo.errors import DeephpoError, TrialStopped, UserError
 from deephpo.problem import Fidelity, Problem
 from deephpo.space.conditions import Between
 from deephpo.space.parameters import Categorical, Float, Integer, Ordinal
@@ -32,6 +32,7 @@ __all__ = [
     "Space",
     "Trial",
     "TrialState",
+    "TrialStopped",
     "UserError",
     "create_search",
 ]

@@ -45,6 +45,14 @@ class MissingPackageError(UserError):
         super().__init__(f"{purpose} needs {package}, which is not installed: {how_to_install(extra)}.")
 
 
+class TrialStopped(BaseException):
+    """Raised in a trial, by ``ctx.report``, when a stopping rule has judged it; a trial need not catch it.
+
+    It is no Exception, so that ``except Exception`` does not take it for a failure of the training; what
+    ``finally`` and ``with`` are to clean up is cleaned up.
+    """
+
+
 def how_to_install(extra: str) -> str:
     """Return the command that installs an extra; which one is right depends on where deephpo came from."""
     return f"pip install 'deephpo[{extra}]', or in a clone pip install '.[{extra}]'"

@@ -66,17 +66,20 @@ class Outcome:
     trial_id: int
     state: TrialState
     value: float | None = None
-    """The objective in the user's own direction; None unless the trial completed."""
+    """The objective in the user's own direction: that of a trial that completed, or what a stopped one had
+    reached; None if there is none."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Everything that ``run`` returned, the objective included."""
     reason: str = ""
-    """One line that says why a trial failed or was preempted."""
+    """One line that says why a trial was stopped, failed or was preempted."""
     detail: str = ""
     """The traceback, or the last lines of the trial's output when it crashed."""
 
     def __post_init__(self) -> None:
-        if (self.state is TrialState.COMPLETED) != (self.value is not None):
-            raise ValueError(f"A trial has a value if and only if it completed: {self.state}, {self.value}.")
+        if self.state is TrialState.COMPLETED and self.value is None:
+            raise ValueError("A trial that completed has a value.")
+        if self.state in (TrialState.FAILED, TrialState.PREEMPTED) and self.value is not None:
+            raise ValueError(f"A trial that {self.state} has no value, but here it is {self.value}.")
 
 
 def printable(text: str) -> str:

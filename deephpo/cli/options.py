@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deephpo.engine.coordinator import RETRIES
+from deephpo.engine.terms import RETRIES
 from deephpo.errors import OptionError
 from deephpo.search.create import METHODS, SEARCHES, method_of
 from deephpo.search.options import Choice, Count, Number, Option
+from deephpo.stopping.create import AUTO, DEFAULT_RULE, RULES
+from deephpo.stopping.judge import LESSONS, Lesson
 from deephpo.worker.limits import parse_memory
 
 DEFAULT_TRIALS = 100
@@ -30,6 +32,9 @@ _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)")
 _OLDER = {
     "synchronous": {"value": False, "origin": "default"},
     "ranks_per_trial": {"value": None, "origin": "default"},
+    "stop": {"value": "none", "origin": "default"},
+    "stopped_value": {"value": "best", "origin": "default"},
+    **{name: {"value": None, "origin": "default"} for name in ("goal", "plateau", "node_hours")},
 }
 """What journals lack that are older than these options."""
 
@@ -46,6 +51,16 @@ class SearchOptions:
     """Whether trials are asked for batch by batch, each when all of the last one have ended."""
     trials: int | None
     time_limit_s: float | None
+    goal: float | None
+    """It ends when the best is as good as this."""
+    plateau: int | None
+    """It ends when so many trials in a row brought no new best."""
+    node_hours: float | None
+    """It ends when the hosts of its workers were there for so long, all together."""
+    stop: str
+    """The stopping rule, as ``deephpo.stopping.create`` reads it; "none" for none."""
+    stopped_value: Lesson
+    """Which of its values a stopped trial stands for."""
     workers: int | None
     ranks_per_trial: int | None
     """How many workers train a trial together; None: as the problem says."""
@@ -70,6 +85,11 @@ class SearchOptions:
             "synchronous": self.synchronous,
             "trials": self.trials,
             "time_limit_s": self.time_limit_s,
+            "goal": self.goal,
+            "plateau": self.plateau,
+            "node_hours": self.node_hours,
+            "stop": self.stop,
+            "stopped_value": self.stopped_value,
             "workers": self.workers,
             "ranks_per_trial": self.ranks_per_trial,
             "retries": self.retries,
@@ -120,19 +140,71 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: for one whenever a worker is free)",
     )
     _add_strategy_arguments(parser)
+    add_stopping_arguments(parser)
+    add_end_arguments(parser)
+
+
+def add_end_arguments(
+    parser: argparse.ArgumentParser,
+    trials: str = "so many trials (default: 100 without a time limit)",
+    time: str = "so much time: 90s, 30m, 1h30m, 2:00:00; a number alone means seconds",
+) -> None:
+    """Add what a search ends with; trials, time: the help on these two."""
     end = parser.add_argument_group("the end, whichever comes first")
     end.add_argument(
         "--trials",
         type=at_least("--trials", 1),
         metavar="N",
-        help="so many trials (default: 100 without a time limit)",
+        help=trials,
     )
     end.add_argument(
         "--time-limit",
         dest="time_limit_s",
         type=parse_time,
         metavar="T",
-        help="so much time: 90s, 30m, 1h30m, 2:00:00; a number alone means seconds",
+        help=time,
+    )
+    end.add_argument(
+        "--goal",
+        type=finite("--goal"),
+        metavar="VALUE",
+        help="an objective as good as this",
+    )
+    end.add_argument(
+        "--plateau",
+        type=at_least("--plateau", 1),
+        metavar="N",
+        help="so many trials in a row without a new best",
+    )
+    end.add_argument(
+        "--node-hours",
+        type=finite("--node-hours", above=0.0),
+        metavar="H",
+        help="so much time of the hosts on which workers are, all together",
+    )
+
+
+def add_stopping_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which trials are stopped early, and what becomes of them."""
+    width = max(map(len, RULES))
+    table = "\n".join(f"{name:<{width}}  {rule.summary}" for name, rule in RULES.items())
+    parser.add_argument_group("stopping rules", table)
+    group = parser.add_argument_group("hopeless trials")
+    add_rule_argument(group)
+    group.add_argument(
+        "--stopped-value",
+        choices=LESSONS,
+        help=f"which of its values a stopped trial stands for (default: {LESSONS[0]})",
+    )
+
+
+def add_rule_argument(group: argparse._ArgumentGroup) -> None:
+    """Add which trials are stopped early."""
+    group.add_argument(
+        "--stop",
+        metavar="RULE",
+        help="stop trials by what they report: one of the rules above or several, as in "
+        f"'asha:eta=3 + diverged', or none (default: {DEFAULT_RULE} if the problem has a fidelity)",
     )
 
 
@@ -236,6 +308,11 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
         "synchronous": False,
         "trials": None if "time_limit_s" in given else DEFAULT_TRIALS,
         "time_limit_s": None,
+        "goal": None,
+        "plateau": None,
+        "node_hours": None,
+        "stop": AUTO,
+        "stopped_value": LESSONS[0],
         "workers": None,
         "ranks_per_trial": None,
         "run_dir": None,
@@ -262,6 +339,20 @@ def at_least(option: str, least: int) -> Callable[[str], int]:
         return number
 
     parse.__name__ = "int"  # argparse names it when the text is no number
+    return parse
+
+
+def finite(option: str, above: float = -math.inf) -> Callable[[str], float]:
+    """Return what reads a number for argparse; it raises OptionError for one that is not above ``above``."""
+
+    def parse(text: str) -> float:
+        number = float(text)
+        if not above < number < math.inf:
+            least = "a finite number" if above == -math.inf else f"a number above {above:g}"
+            raise OptionError(f"{option} must be {least}, not {text}.")
+        return number
+
+    parse.__name__ = "number"  # argparse names it when the text is no number
     return parse
 
 

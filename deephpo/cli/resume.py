@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deephpo.cli.conduct import DRIVERS, conduct
-from deephpo.cli.options import SearchOptions, at_least, parse_time
+from deephpo.cli.options import SearchOptions, add_end_arguments, add_rule_argument
 from deephpo.cli.search import add_worker_arguments
 
 if TYPE_CHECKING:
@@ -21,16 +21,10 @@ random numbers are those at which it stopped. With --trials it gets more of them
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="the directory of the run")
-    parser.add_argument(
-        "--trials", type=at_least("--trials", 1), metavar="N", help="so many in all (default: as it began)"
+    add_end_arguments(
+        parser, "so many in all (default: as it began)", "so much more time (default: as it began)"
     )
-    parser.add_argument(
-        "--time-limit",
-        dest="time_limit_s",
-        type=parse_time,
-        metavar="T",
-        help="so much more time (default: as it began)",
-    )
+    add_rule_argument(parser.add_argument_group("hopeless trials"))
     parser.add_argument(
         "--accept-changes", action="store_true", help="go on although the problem changed harmlessly"
     )
@@ -41,7 +35,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Resume; returns the exit code."""
 
     def change(options: SearchOptions) -> SearchOptions:
-        names = ("trials", "time_limit_s", "workers", "ranks_per_trial")
+        names = (
+            "trials",
+            "time_limit_s",
+            "goal",
+            "plateau",
+            "node_hours",
+            "stop",
+            "workers",
+            "ranks_per_trial",
+        )
         changes = {name: getattr(arguments, name) for name in names}
         given = {name: value for name, value in changes.items() if value is not None}
         origins = options.origins | dict.fromkeys(given, "command line")

@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,15 +17,19 @@ from deephpo.cli.options import SearchOptions
 from deephpo.drivers.end_of_job import seconds_left
 from deephpo.drivers.local import cores_here
 from deephpo.engine.backlog import Backlog, backlog_of
-from deephpo.engine.coordinator import Coordinator, Terms
+from deephpo.engine.coordinator import Coordinator
 from deephpo.engine.deadline import Deadline, notice_s
 from deephpo.engine.loop import Driver, SearchLoop
 from deephpo.engine.replay import learn, replay
 from deephpo.engine.suggester import Suggester
+from deephpo.engine.terms import Terms
 from deephpo.errors import OptionError, RunDirectoryError
 from deephpo.problem import Declaration
 from deephpo.search.create import create_search
 from deephpo.search.search import Search
+from deephpo.stopping.create import AUTO, DEFAULT_RULE, NO_RULE, create_rule
+from deephpo.stopping.curve import Subject
+from deephpo.stopping.judge import Judge
 from deephpo.storage.changes import changes_between
 from deephpo.storage.freezer import Freezer
 from deephpo.storage.journal import Journal, Place, read_journal
@@ -79,6 +83,8 @@ class Session:
     """How many there are, as far as that is known."""
     sizing: Sizing = field(default_factory=lambda: FixedSize(1))
     """How many of them train a trial together."""
+    judge: Judge | None = None
+    """Stops hopeless trials; None if none is to be stopped."""
 
     @property
     def began_s(self) -> float:
@@ -123,20 +129,25 @@ class Session:
         workers, lease_s: as in Terms.  listen: is given the function that asks for the end.
         Raises JournalFullError when nothing can be recorded any more.
         """
+        options, declaration = self.options, self.declaration
         terms = Terms(
-            self.options.trials,
+            options.trials,
             self.deadline,
-            self.options.retries,
-            lease_s,
-            self.declaration.resumable,
-            workers,
-            _interim(self.declaration, self.options),
-            self.options.synchronous,
-            self.sizing.expected,
+            direction=declaration.direction,
+            goal=options.goal,
+            plateau=options.plateau,
+            node_hours=options.node_hours,
+            retries=options.retries,
+            lease_s=lease_s,
+            resumable=declaration.resumable,
+            workers=workers,
+            interim=_interim(declaration, options),
+            synchronous=options.synchronous,
+            ranks_per_trial=self.sizing.expected,
         )
         freezer = Freezer()
         recorder = RunRecorder(self.journal, self.state, [*watchers, freezer])
-        coordinator = Coordinator(terms, self.backlog)
+        coordinator = Coordinator(terms, self.backlog, self.judge)
         loop = SearchLoop(coordinator, suggester, driver, recorder, self.began_s)
         listen(loop.request_stop)
         try:
@@ -163,6 +174,8 @@ def begin(
     many there are; None: as the options say, else as many as there are cores.
     """
     declaration = describe(target)
+    options = with_rule(options, declaration)
+    judge = _judge(declaration, options)
     search = _search(declaration, options)
     learned = None if options.warm_start is None else _learn(search, declaration, options.warm_start)
     seconds_left()
@@ -187,6 +200,7 @@ def begin(
         learned=learned,
         workers=workers,
         sizing=sizing,
+        judge=judge,
     )
 
 
@@ -245,7 +259,9 @@ def _take_over(
     recorded = state.declaration or Declaration.from_dict(begun.declaration)
     declaration = describe(begun.target)
     _check_changes(recorded, declaration, accept)
-    options = change(SearchOptions.from_dict(state.options))
+    options = with_rule(change(SearchOptions.from_dict(state.options)), declaration)
+    judge = _judge(declaration, options)
+    judge.recall(records)
     search = _search(declaration, options)
     differs = replay(search, records, _interim(declaration, options))
     if differs is not None and recorded == declaration:
@@ -275,6 +291,7 @@ def _take_over(
         learned=learned,
         workers=workers,
         sizing=sizing_of(begun.target, declaration, options.ranks_per_trial, workers, resumed=True),
+        judge=judge,
     )
 
 
@@ -303,6 +320,21 @@ def _search(declaration: Declaration, options: SearchOptions) -> Search:
         start=declaration.start,
         **options.strategy,
     )
+
+
+def with_rule(options: SearchOptions, declaration: Declaration) -> SearchOptions:
+    """Return the options with the stopping rule that "auto" stands for."""
+    if options.stop != AUTO:
+        return options
+    return replace(options, stop=DEFAULT_RULE if declaration.fidelity is not None else NO_RULE)
+
+
+def _judge(declaration: Declaration, options: SearchOptions) -> Judge:
+    """Return the judge of trials; raises OptionError for a rule that there cannot be."""
+    fidelity = declaration.fidelity
+    subject = Subject(declaration.objective, declaration.direction, fidelity.high if fidelity else None)
+    rule = None if options.stop == NO_RULE else create_rule(options.stop, subject)
+    return Judge(rule, subject, options.stopped_value)
 
 
 def _interim(declaration: Declaration, options: SearchOptions) -> str | None:

@@ -66,6 +66,10 @@ class Keeper:
         """Tell the child where its gang meets."""
         self._process.pass_on(meeting)
 
+    def stop(self, trial_id: int, grace_s: float) -> None:
+        """Tell the child's trial that it is to end."""
+        self._process.stop(trial_id, grace_s)
+
     def disband(self, trial_id: int) -> None:
         """Let the child's part of a trial end that is over."""
         self._process.disband(trial_id)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import wait
 
 from deephpo.drivers.keeper import Keeper, assignments
-from deephpo.engine.events import Disband, Event, Start
+from deephpo.engine.events import Disband, Event, Start, Stop
 from deephpo.hardware.devices import share_out, visible_devices
 from deephpo.worker.messages import Meeting
 from deephpo.worker.workplace import Workplace
@@ -48,6 +48,10 @@ class LocalDriver:
         hosts = (platform.node(),) * len(start.workers)
         for worker, assignment in assignments(self._workplace, start, hosts):
             self._keepers[worker].submit(assignment)
+
+    def stop(self, stop: Stop) -> None:
+        """Tell a child's trial that it is to end."""
+        self._keepers[stop.worker].stop(stop.trial_id, stop.grace_s)
 
     def disband(self, disband: Disband) -> None:
         """Let a child's part of a trial end that is over."""

@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 
 from deephpo.drivers.keeper import Keeper, assignments
 from deephpo.drivers.world import FAREWELL_S, MASTER, Tag, World
-from deephpo.engine.events import Disband, Event, Start, WorkerAlive, WorkerGone, WorkerReady
+from deephpo.engine.events import Disband, Event, Start, Stop, WorkerAlive, WorkerGone, WorkerReady
 from deephpo.engine.patience import PATIENCE_S, longer
 from deephpo.worker.limits import GRACE_S
 from deephpo.worker.messages import Meeting
@@ -53,6 +53,10 @@ class MpiDriver:
         hosts = tuple([self._hosts[worker] for worker in start.workers])
         for worker, assignment in assignments(self._workplace, start, hosts):
             self._world.send(worker, Tag.TRIAL, assignment)
+
+    def stop(self, stop: Stop) -> None:
+        """Tell a worker that its trial is to end."""
+        self._world.send(stop.worker, Tag.STOP, stop)
 
     def disband(self, disband: Disband) -> None:
         """Let a worker's part of a trial end that is over."""
@@ -189,6 +193,8 @@ class _Worker:
                 self._keeper.send_home()
             elif tag is Tag.TRIAL:
                 self._keeper.submit(content)
+            elif tag is Tag.STOP:
+                self._keeper.stop(content.trial_id, content.grace_s)
             elif tag is Tag.DISBAND:
                 self._keeper.disband(content)
             elif tag is Tag.MEETING:

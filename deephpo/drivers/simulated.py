@@ -12,11 +12,20 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from deephpo.engine.events import Disband, Event, PartDone, Start, TrialEnded, TrialReported, WorkerReady
+from deephpo.engine.events import (
+    Disband,
+    Event,
+    PartDone,
+    Start,
+    Stop,
+    TrialEnded,
+    TrialReported,
+    WorkerReady,
+)
 from deephpo.errors import ProblemError
-from deephpo.trial import Outcome, Report, Trial
+from deephpo.trial import Outcome, Report, Trial, TrialState
 from deephpo.worker.messages import Gone, Lasted
 from deephpo.worker.process import TrialProcess
 from deephpo.worker.workplace import Workplace
@@ -46,8 +55,9 @@ class SimulatedDriver:
         self._problem_decides = problem_decides
         self._until_s = until_s
         self._process = TrialProcess(workplace.target)
-        self._queue: list[tuple[float, int, Event]] = []
+        self._queue: list[_Due] = []
         self._posted = 0
+        self._running: dict[int, _Course] = {}
         self._now_s = 0.0
         self.clock = MasterClock()
         for worker in range(1, workers + 1):
@@ -60,6 +70,8 @@ class SimulatedDriver:
     def poll(self, patience_s: float) -> list[Event]:
         """Return what happens next and move time to the last of it; nothing if the search answers first."""
         self.clock.stop()
+        while self._queue and _is_over(self._queue[0]):
+            heapq.heappop(self._queue)
         events = self._next_events() if patience_s and self._queue else []
         self.clock.turn_to(
             new=sum(isinstance(event, WorkerReady) for event in events),
@@ -73,14 +85,19 @@ class SimulatedDriver:
         worker, trial = start.worker, start.trial
         self.clock.stop()
         reports, outcome, duration_s = self._evaluate(trial)
-        for other in start.others:
-            self._post(self._now_s + duration_s, PartDone(other, trial.id))
+        course = _Course(start, self._now_s + duration_s)
+        self._running[trial.id] = course
         for k, report in enumerate(reports, start=1):
-            self._post(self._now_s + duration_s * k / (len(reports) + 1), TrialReported(worker, report))
-        self._post(self._now_s + duration_s, TrialEnded(worker, outcome))
-        for _ in start.workers:
-            self.clock.started(duration_s)
+            due_s = self._now_s + duration_s * k / (len(reports) + 1)
+            self._post(due_s, TrialReported(worker, report), course)
+        self._post_end(course, course.ends_s, outcome)
+        course.trainings = [self.clock.started(duration_s) for _ in start.workers]
         self.clock.go_on()
+
+    def stop(self, stop: Stop) -> None:
+        """Let a trial end with its next report, as one does that never asks whether it should."""
+        if course := self._running.get(stop.trial_id):
+            course.told_to_stop = True
 
     def disband(self, disband: Disband) -> None:
         """Let a worker's part of a trial end, which it does at the same time as the others' here."""
@@ -97,14 +114,35 @@ class SimulatedDriver:
         until_s = min(self._queue[0][0] + GRAIN_S, self._until_s)
         events: list[Event] = []
         while self._queue and self._queue[0][0] <= until_s:
-            self._now_s, _, event = heapq.heappop(self._queue)
+            due = heapq.heappop(self._queue)
+            if _is_over(due):
+                continue
+            self._now_s, _, event, course = due
             events.append(event)
+            if isinstance(event, TrialEnded):
+                del self._running[event.outcome.trial_id]
+            elif course is not None and course.told_to_stop and isinstance(event, TrialReported):
+                self._cut_short(course)
         if not events:
             self._now_s = self._until_s
         return events
 
-    def _post(self, time_s: float, event: Event) -> None:
-        heapq.heappush(self._queue, (time_s, self._posted, event))
+    def _cut_short(self, course: _Course) -> None:
+        """Let a trial end now, and what it would still have said not happen."""
+        trial_id, left_s = course.start.trial.id, course.ends_s - self._now_s
+        course.over = True
+        for training in course.trainings:
+            self.clock.cut_short(training, left_s)
+        again = self._running[trial_id] = _Course(course.start, self._now_s)
+        self._post_end(again, self._now_s, Outcome(trial_id, TrialState.STOPPED))
+
+    def _post_end(self, course: _Course, time_s: float, outcome: Outcome) -> None:
+        for other in course.start.others:
+            self._post(time_s, PartDone(other, outcome.trial_id), course)
+        self._post(time_s, TrialEnded(course.start.worker, outcome), course)
+
+    def _post(self, time_s: float, event: Event, course: _Course | None = None) -> None:
+        heapq.heappush(self._queue, (time_s, self._posted, event, course))
         self._posted += 1
 
     def _evaluate(self, trial: Trial) -> tuple[list[Report], Outcome, float]:
@@ -126,6 +164,31 @@ class SimulatedDriver:
                         return reports, message, duration_s
                     case Gone():
                         raise ProblemError(message.reason)
+
+
+@dataclass(slots=True, eq=False)
+class _Course:
+    """A running trial, whose reports and end are known beforehand here."""
+
+    start: Start
+    ends_s: float
+    trainings: list[Training] = field(default_factory=list)
+    """What the master's clock knows of it, for each of its workers."""
+    told_to_stop: bool = False
+    over: bool = False
+    """Whether it ended otherwise than was known beforehand."""
+
+
+Training = tuple[float, bool]
+"""When a trial ends on the master's clock, and whether its time counts there."""
+
+
+_Due = tuple[float, int, Event, _Course | None]
+"""What happens when, the how manieth of all, and in the course of which trial."""
+
+
+def _is_over(due: _Due) -> bool:
+    return due[3] is not None and due[3].over
 
 
 class MasterClock:
@@ -153,8 +216,8 @@ class MasterClock:
         self._process_s = process_s
         self._mark_s: float | None = None
         self._now_s = 0.0
-        self._ends_s: list[float] = []
-        """When each running trial ends; a heap."""
+        self._trainings: list[Training] = []
+        """The running trials; a heap."""
         self._free_since_s: deque[float | None] = deque()
         """The free workers, the one that is so for longest first; None is one that never had a trial."""
         self._trained_s = 0.0
@@ -176,19 +239,31 @@ class MasterClock:
         """Take note of so many new workers, and of so many ended trials; not before the last one ended."""
         self._free_since_s.extend([None] * new)
         for _ in range(freed):
-            ended_s = heapq.heappop(self._ends_s)
+            ended_s, _ = heapq.heappop(self._trainings)
             self._free_since_s.append(ended_s)
             self._now_s = max(self._now_s, ended_s)
 
-    def started(self, duration_s: float) -> None:
-        """Note that a worker got a trial just now."""
+    def started(self, duration_s: float) -> Training:
+        """Note that a worker got a trial just now; returns what :meth:`cut_short` takes."""
         free_since_s = self._free_since_s.popleft()
-        heapq.heappush(self._ends_s, self._now_s + duration_s)
+        training = self._now_s + duration_s, free_since_s is not None
+        heapq.heappush(self._trainings, training)
         if free_since_s is None:
             self.startup_s = self._now_s
         else:
             self._waited_s += self._now_s - free_since_s
             self._trained_s += duration_s
+        return training
+
+    def cut_short(self, training: Training, left_s: float) -> None:
+        """Let a trial end so much sooner, unless its end already stood for another's."""
+        if training not in self._trainings:
+            return
+        self._trainings.remove(training)
+        ends_s, counts = training
+        self._trainings.append((ends_s - left_s, counts))
+        heapq.heapify(self._trainings)
+        self._trained_s -= left_s * counts
 
     @property
     def utilisation(self) -> float | None:

@@ -49,12 +49,13 @@ class Tag(IntEnum):
 
     WORKPLACE = 1
     TRIAL = 2
-    DISBAND = 3
-    SHUT_DOWN = 4
-    FAREWELL = 5
-    MEETING = 6
-    EVENTS = 7
-    GOODBYE = 8
+    STOP = 3
+    DISBAND = 4
+    SHUT_DOWN = 5
+    FAREWELL = 6
+    MEETING = 7
+    EVENTS = 8
+    GOODBYE = 9
 
 
 class World:

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from deephpo.storage.records import Ended, Record, Started, Suggested, WorkerLost
+from deephpo.engine.incumbent import Incumbent
+from deephpo.engine.node_time import NodeTime
+from deephpo.storage.records import Begun, Ended, Record, Started, Suggested, WorkerLost
 from deephpo.trial import Trial, TrialState
 
 
@@ -19,6 +21,12 @@ class Backlog:
     suggested: int = 0
     settled: int = 0
     succeeded: int = 0
+    best: float | None = None
+    """The best value of all that were settled."""
+    since_best: int = 0
+    """How many were settled after it."""
+    node_s: float = 0.0
+    """How long the hosts of the workers were there, all together."""
     starts: Counter[int] = field(default_factory=Counter)
     """How often each waiting trial was started."""
     losses: Counter[int] = field(default_factory=Counter)
@@ -38,9 +46,13 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
     losses: Counter[int] = Counter()
     sizes: Counter[int] = Counter()
     suggested = settled = succeeded = 0
+    incumbent, node_time = Incumbent("minimize"), NodeTime()
     before: Record | None = None
     for record in records:
+        node_time.take(record)
         match record:
+            case Begun():
+                incumbent = Incumbent(record.declaration["direction"])
             case Suggested():
                 open_trials |= {trial.id: trial for trial in record.trials}
                 suggested += len(record.trials)
@@ -49,7 +61,8 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
                 starts[record.trial_id] += 1
             case Ended(outcome=outcome) if outcome.state is not TrialState.PREEMPTED:
                 del open_trials[outcome.trial_id]
-                settled, succeeded = settled + 1, succeeded + (outcome.state is TrialState.COMPLETED)
+                settled, succeeded = settled + 1, succeeded + (outcome.value is not None)
+                incumbent.take(outcome.value)
             case WorkerLost() if isinstance(before, Ended) and _lost_with(record, before):
                 losses[before.outcome.trial_id] += 1
             case _:
@@ -62,6 +75,9 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
         suggested,
         settled,
         succeeded,
+        incumbent.value,
+        incumbent.since,
+        node_time.total_s(0.0 if before is None else before.time_s),
         Counter({k: starts[k] for k in kept if k in starts}),
         Counter({k: losses[k] for k in kept if k in losses}),
         sizes,

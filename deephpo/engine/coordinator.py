@@ -13,11 +13,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from deephpo.engine.backlog import Backlog
 from deephpo.engine.buffer import SuggestionBuffer
-from deephpo.engine.deadline import Deadline, Durations
+from deephpo.engine.deadline import Durations
 from deephpo.engine.demand import Demand
 from deephpo.engine.events import (
     Action,
@@ -28,6 +27,7 @@ from deephpo.engine.events import (
     PartDone,
     ShutDown,
     Start,
+    Stop,
     StopRequested,
     SuggestionsMade,
     Tell,
@@ -40,73 +40,50 @@ from deephpo.engine.events import (
 )
 from deephpo.engine.gangs import Gang, Gangs
 from deephpo.engine.roster import Roster
+from deephpo.engine.standing import Standing
+from deephpo.engine.terms import Terms
+from deephpo.stopping.curve import Subject
+from deephpo.stopping.judge import Judge
 from deephpo.storage.records import (
     Asked,
     Ended,
     Finished,
     Ignored,
+    Judged,
     Reported,
     Started,
     Suggested,
     WorkerJoined,
     WorkerLost,
 )
-from deephpo.trial import Outcome, Trial, TrialState
+from deephpo.trial import Outcome, Report, Trial, TrialState
 
 ENDED_AS_ASKED = 0
 NOTHING_SUCCEEDED = 3
 CAN_BE_RESUMED = 75
 
-RETRIES = 2
-HOPELESS_AFTER = 20
-"""If so many trials have ended and every one of them failed, something other than their values is wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """On which terms a search runs."""
-
-    trials: int | None = None
-    """It ends when so many are settled."""
-    deadline: Deadline | None = None
-    """It ends at this time, whatever is running."""
-    retries: int = RETRIES
-    """A trial that loses its worker goes out again, at most so often."""
-    lease_s: float | None = None
-    """A worker that is silent for longer is taken for lost; None: the driver always knows who is there."""
-    resumable: bool = False
-    """Whether a trial goes on from its own checkpoint when it is started again."""
-    workers: int | None = None
-    """How many workers there can be; when so many are lost the search ends.  None: more may come."""
-    interim: str | None = None
-    """The metric by which the search is told what running trials are worth so far; None: it is not told."""
-    synchronous: bool = False
-    """The next batch of trials is asked for only when every trial of the last one has ended, or is aside."""
-    ranks_per_trial: float = 1.0
-    """How many workers train a trial, on the average."""
-
 
 class Coordinator:
-    """Decides what every worker does; one instance for one search."""
+    """Decides what every worker does; one instance for one search.
 
-    def __init__(self, terms: Terms, backlog: Backlog | None = None) -> None:
+    backlog: what is left to do, as an earlier process left it.  judge: stops hopeless trials.
+    """
+
+    def __init__(self, terms: Terms, backlog: Backlog | None = None, judge: Judge | None = None) -> None:
         backlog = backlog or Backlog()
         self.exit_code: int | None = None
         """None while the search runs; then what the program is to end with."""
         self._terms = terms
-        self._roster = Roster(terms.lease_s)
+        self._roster = Roster(terms.lease_s, backlog.node_s)
         self._gangs = Gangs()
         self._buffer = SuggestionBuffer()
         self._buffer.fill(backlog.waiting)
         self._demand = Demand(terms.trials, terms.synchronous, terms.ranks_per_trial, backlog)
-        self._settled = backlog.settled
-        self._succeeded = backlog.succeeded
+        self._standing = Standing(terms, backlog)
         self._starts = Counter(backlog.starts)
         self._losses = Counter(backlog.losses)
-        self._failures: Counter[str] = Counter()
-        self._unproven = backlog.settled < HOPELESS_AFTER and not backlog.succeeded
-        """Whether it is still to be seen that a trial need not fail."""
         self._durations = Durations()
+        self._judge = judge or Judge(None, Subject(""))
 
     @property
     def thinking(self) -> bool:
@@ -177,7 +154,7 @@ class Coordinator:
 
     def _lose(self, worker: int, reason: str, now_s: float) -> list[Action]:
         was_lost = worker in self._roster.lost
-        self._roster.lose(worker, reason)
+        self._roster.lose(worker, reason, now_s)
         if was_lost:
             return []
         gang = self._gangs.of(worker)
@@ -208,11 +185,21 @@ class Coordinator:
         if gang is None or not self._gangs.runs(gang):
             return []
         self._roster.renew_lease(event.worker, now_s)
-        actions: list[Action] = [Write(Reported(now_s, event.report))]
-        metric = self._terms.interim
-        if metric is not None and metric in event.report.metrics:
-            actions.append(Foretell(event.report.trial_id, event.report.metrics[metric]))
-        return actions
+        report, metric = event.report, self._terms.interim
+        actions: list[Action] = [Write(Reported(now_s, report))]
+        if metric is not None and metric in report.metrics:
+            actions.append(Foretell(report.trial_id, report.metrics[metric]))
+        return actions + self._judge_trial(gang, report, now_s)
+
+    def _judge_trial(self, gang: Gang, report: Report, now_s: float) -> list[Action]:
+        """Tell a trial that a rule takes for hopeless to stop; once in each attempt."""
+        gang.reports += 1
+        reason = self._judge.hear(report)
+        if reason is None or gang.told_to_stop:
+            return []
+        gang.told_to_stop = True
+        stop = Stop(gang.leader, report.trial_id, gang.grace_s(now_s))
+        return [Write(Judged(now_s, report.trial_id, reason)), stop]
 
     def _settle(self, event: TrialEnded, now_s: float) -> list[Action]:
         worker, outcome = event.worker, event.outcome
@@ -264,12 +251,9 @@ class Coordinator:
         return [Disband(worker, gang.trial.id) for worker in self._gangs.dissolve(gang)]
 
     def _record_end(self, worker: int, trial: Trial, outcome: Outcome, now_s: float) -> list[Action]:
-        self._settled += 1
+        outcome = self._judge.close(outcome)
+        self._standing.take(outcome)
         self._demand.close_batch()
-        self._succeeded += outcome.state is TrialState.COMPLETED
-        self._unproven = self._unproven and outcome.state is TrialState.FAILED
-        if self._unproven:
-            self._failures[outcome.reason] += 1
         del self._starts[trial.id], self._losses[trial.id]
         return [Write(Ended(now_s, worker, outcome)), Tell(trial, outcome)]
 
@@ -334,15 +318,13 @@ class Coordinator:
         return left_s is not None and not self._terms.resumable and self._durations.typical_s > left_s
 
     def _end_if_done(self, now_s: float) -> list[Action]:
-        trials = self._terms.trials
-        if trials is not None and self._settled >= trials:
-            return self._end(f"all {trials} trials are done", now_s)
+        if (reached := self._standing.end(self._roster.node_s(now_s))) is not None:
+            return self._end(reached, now_s)
         if self._demand.exhausted and not self._has_work and not self._buffer.aside:
             tried = self._demand.suggested
             return self._end(f"nothing untried is left: all {tried} configurations were tried", now_s)
-        if self._unproven and self._settled >= HOPELESS_AFTER:
-            reason = self._failures.most_common(1)[0][0]
-            return self._end(f"all of the first {self._settled} trials failed, most often: {reason}", now_s)
+        if (hopeless := self._standing.despair()) is not None:
+            return self._end(hopeless, now_s)
         if (too_few := self._too_few()) is not None:
             return self._finish(too_few, CAN_BE_RESUMED, now_s)
         left_s = self._left_s(now_s)
@@ -374,7 +356,7 @@ class Coordinator:
         return self._finish(reason, CAN_BE_RESUMED, now_s)
 
     def _end(self, reason: str, now_s: float) -> list[Action]:
-        return self._finish(reason, ENDED_AS_ASKED if self._succeeded else NOTHING_SUCCEEDED, now_s)
+        return self._finish(reason, ENDED_AS_ASKED if self._standing.succeeded else NOTHING_SUCCEEDED, now_s)
 
     def _finish(self, reason: str, exit_code: int, now_s: float) -> list[Action]:
         self.exit_code = exit_code

@@ -132,6 +132,16 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """Tell a running trial, by way of the worker that speaks for it, that it is to end."""
+
+    worker: int
+    trial_id: int
+    grace_s: float
+    """After this time it is ended, if it is still there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Disband:
     """End a worker's part of a trial that is over, if it does not end by itself in a moment."""
 
@@ -149,4 +159,4 @@ class ShutDown:
 Thought = Ask | Foretell | Tell
 """What the search is told or asked."""
 
-Action = Write | Thought | Start | Disband | ShutDown
+Action = Write | Thought | Start | Stop | Disband | ShutDown

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 
 from deephpo.trial import Outcome, Trial
 
+STOP_GRACE_S = 10.0
+"""A trial that is told to stop may take so long, beside the time until its third report from then on."""
+
 
 @dataclass(slots=True, eq=False)
 class Gang:
@@ -21,6 +24,10 @@ class Gang:
     workers: tuple[int, ...]
     """The leader first: what it reports and returns is the trial's."""
     started_s: float
+    reports: int = 0
+    """How many the trial sent since it started."""
+    told_to_stop: bool = False
+    """Whether a stopping rule's word is on its way to the trial."""
     verdict: tuple[int, Outcome] | None = None
     """Which worker says that the trial failed, and how; it counts unless another one turns out to be lost."""
 
@@ -28,6 +35,10 @@ class Gang:
     def leader(self) -> int:
         """The worker that speaks for the trial."""
         return self.workers[0]
+
+    def grace_s(self, now_s: float) -> float:
+        """Return how long a trial that reports as often as so far may take to hear that it is to stop."""
+        return STOP_GRACE_S + 3 * (now_s - self.started_s) / max(1, self.reports)
 
     def fail(self, worker: int, outcome: Outcome) -> None:
         """Take note of a failure; where there are several ranks it names the worker's."""

@@ -14,6 +14,7 @@ from deephpo.engine.events import (
     Foretell,
     ShutDown,
     Start,
+    Stop,
     StopRequested,
     Tell,
     Thought,
@@ -35,6 +36,9 @@ class Driver(Protocol):
 
     def start(self, start: Start) -> None:
         """Send a trial to its workers; never waits."""
+
+    def stop(self, stop: Stop) -> None:
+        """Tell a running trial that it is to end; never waits."""
 
     def disband(self, disband: Disband) -> None:
         """Tell a worker that the trial is over of which it is doing a part; never waits."""
@@ -121,6 +125,8 @@ class SearchLoop:
                     self._driver.start(action)
                 case Ask() | Foretell() | Tell():
                     thoughts.append(action)
+                case Stop():
+                    self._driver.stop(action)
                 case Disband():
                     self._driver.disband(action)
                 case ShutDown():

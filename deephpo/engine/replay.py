@@ -65,7 +65,7 @@ def _is_result(record: Record) -> bool:
 
 
 def _tell(search: Search, trial: Trial, outcome: Outcome) -> None:
-    if outcome.state is TrialState.COMPLETED and outcome.value is not None:
+    if outcome.value is not None:
         search.tell(trial, outcome.value)
     else:
         search.fail(trial, outcome.reason)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from deephpo.engine.idle import IdleWorkers
+from deephpo.engine.node_time import NodeTime
 
 
 class Roster:
     """Keeps the list of the workers; no work is done for those to which nothing happens.
 
-    lease_s: a worker that is silent for longer is lost; None: nobody ever is for that.
+    lease_s: a worker that is silent for longer is lost; None: nobody ever is for that.  node_s: how long
+    the hosts of earlier processes' workers were there.
     """
 
-    def __init__(self, lease_s: float | None) -> None:
+    def __init__(self, lease_s: float | None, node_s: float = 0.0) -> None:
         self.idle = IdleWorkers()
         self.lost: set[int] = set()
         """The workers that are not there any more, the silent ones among them."""
@@ -23,6 +25,7 @@ class Roster:
         self._heard: OrderedDict[int, float] = OrderedDict()
         """The workers that are there, and when each was last heard of, the most silent one first."""
         self._host_of: dict[int, str] = {}
+        self._node_time = NodeTime(node_s)
         self._silent: dict[int, bool] = {}
         """The workers whose lease ran out, and whether each had a trial then."""
 
@@ -42,6 +45,7 @@ class Roster:
         self.lost.discard(worker)
         if host or worker not in self._host_of:
             self._host_of[worker] = host
+        self._node_time.join(worker, self._host_of[worker], now_s)
         self._heard[worker] = now_s
         self.free(worker)
 
@@ -73,8 +77,13 @@ class Roster:
         """Return whether a silent worker had nothing to do: one that still has a trial must end it first."""
         return not self._silent.get(worker, True)
 
-    def lose(self, worker: int, reason: str) -> None:
+    def node_s(self, now_s: float) -> float:
+        """Return how long the hosts of workers were there until now, all together."""
+        return self._node_time.total_s(now_s)
+
+    def lose(self, worker: int, reason: str, now_s: float) -> None:
         """Strike a worker out."""
+        self._node_time.leave(worker, now_s)
         self._silent.pop(worker, None)
         self.lost.add(worker)
         self.last_loss = reason

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from deephpo.engine.events import Ask, Foretell, SuggestionsMade, Thought
 from deephpo.search.search import Search
-from deephpo.trial import Config, TrialState
+from deephpo.trial import Config
 
 SWITCH_S = 0.0005
 """A thread keeps the interpreter for so long while the other one wants it.
@@ -124,7 +124,7 @@ def _work(search: Search, ranks_of: RanksOf, action: Thought) -> SuggestionsMade
         search.foretell(action.trial_id, action.value)
         return None
     outcome = action.outcome
-    if outcome.state is TrialState.COMPLETED and outcome.value is not None:
+    if outcome.value is not None:
         search.tell(action.trial, outcome.value)
     else:
         search.fail(action.trial, outcome.reason)

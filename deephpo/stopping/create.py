@@ -39,10 +39,25 @@ class Rule:
         return rule
 
 
+AUTO, NO_RULE = "auto", "none"
+DEFAULT_RULE = "asha:eta=2 + diverged"
+"""What "auto" stands for where the problem says how long a training is; docs/early-stopping.md has the
+evidence."""
+
 _ETA = Number(2.0, "one in eta goes on at a rung", least=1.1)
 _FIRST = Count(0, "step of the first rung; 0: the last step // eta ** 3", least=0)
 
 RULES: Mapping[str, Rule] = {
+    "pace": Rule(
+        "deephpo.stopping.pace:Pace",
+        "stops who is behind, does not catch up, and would not come to the best: the default",
+        {
+            "caution": Number(
+                0.5, "at a share x of the steps the worst x ** caution are behind", least=0.1, most=2.0
+            )
+        },
+        needs_last_step=True,
+    ),
     "asha": Rule(
         "deephpo.stopping.asha:SuccessiveHalving",
         "successive halving: at every rung only the best share goes on",

@@ -33,7 +33,7 @@ class Curve:
         self.losses: list[float] = []
         """One for each step; NaN and infinity are possible."""
         self.best = math.inf
-        """The smallest loss so far; infinity before the first that is a number."""
+        """The smallest finite loss so far; infinity before the first."""
         self.metrics: Mapping[str, float] = {}
         """All that the last report said, in the user's own terms."""
 
@@ -42,7 +42,7 @@ class Curve:
         self.steps.append(step)
         self.losses.append(loss)
         self.metrics = metrics
-        if loss < self.best:
+        if -math.inf < loss < self.best:
             self.best = loss
 
     def passed(self, step: int) -> bool:

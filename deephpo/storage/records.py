@@ -118,6 +118,15 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A stopping rule said that a running trial is to end."""
+
+    time_s: float
+    trial_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A trial ended."""
 
@@ -156,6 +165,7 @@ Record = (
     | Suggested
     | Started
     | Reported
+    | Judged
     | Ended
     | Ignored
     | Finished

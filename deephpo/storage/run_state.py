@@ -15,6 +15,7 @@ from deephpo.storage.records import (
     Ended,
     Finished,
     Ignored,
+    Judged,
     Learned,
     Record,
     Reported,
@@ -113,7 +114,7 @@ class RunState:
                 self.trials |= {trial.id: TrialEntry(trial.id, trial.config) for trial in record.trials}
             case Reported():
                 self._take_report(record)
-            case Asked() | Ignored() | Learned():
+            case Asked() | Ignored() | Judged() | Learned():
                 pass
             case WorkerJoined():
                 self._join(record)

@@ -18,8 +18,9 @@ from typing import Any
 
 from deephpo.errors import UserError
 from deephpo.worker.evaluation import evaluate, ranks_of
+from deephpo.worker.inbox import Inbox
 from deephpo.worker.loading import load_problem, name_of
-from deephpo.worker.messages import FromChild, Lasted, Loaded, Meeting, NotLoaded, ToChild
+from deephpo.worker.messages import Assignment, FromChild, Lasted, Loaded, NotLoaded, ToChild
 
 _PR_SET_PDEATHSIG = 1
 
@@ -41,12 +42,12 @@ def main(descriptor: int, target: str) -> None:
             assignment: ToChild = line.recv()
         except EOFError:
             return
-        if isinstance(assignment, Meeting):  # to which the trial, which is over, did not go
+        if not isinstance(assignment, Assignment):  # what came too late for a trial that is over
             continue
         if assignment.wants_ranks:
             send(ranks_of(problem, assignment))
             continue
-        outcome = evaluate(problem, assignment, send, line.recv)
+        outcome = evaluate(problem, assignment, send, Inbox(assignment, line))
         if os.getpid() != pid:  # a fork of the user's that came back from run(): nobody waits for it
             os._exit(0)
         if assignment.wants_duration and problem.duration is not None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from deephpo.errors import TrialStopped
 from deephpo.trial import Report
+from deephpo.worker.inbox import Inbox
 from deephpo.worker.messages import Assignment, Meeting
 from deephpo.worker.rendezvous import Rendezvous
 
@@ -28,7 +30,7 @@ class Context:
         assignment: Assignment,
         budget: int | None,
         send: Callable[[Report | Meeting], None],
-        receive: Callable[[], Any] = lambda: None,
+        inbox: Inbox | None = None,
     ) -> None:
         self.rank = assignment.place.rank
         """This process's place among those that train the trial together."""
@@ -51,7 +53,8 @@ class Context:
         """
         self._directory = Path(assignment.directory)
         self._send = send
-        self._rendezvous = Rendezvous(assignment, send, receive)
+        self._inbox = inbox or Inbox(assignment)
+        self._rendezvous = Rendezvous(assignment, send, self._inbox)
         self._end_s = None if assignment.left_s is None else time.monotonic() + assignment.left_s
         self._notice_s = assignment.notice_s
 
@@ -70,15 +73,27 @@ class Context:
         """Return the seconds until the search ends, and with it this trial; infinity if there is no end."""
         return math.inf if self._end_s is None else max(0.0, self._end_s - time.monotonic())
 
+    @property
+    def stopped(self) -> bool:
+        """Whether a stopping rule wants this trial to end; of several ranks rank 0 is told."""
+        self._inbox.look()
+        return self._inbox.halted
+
     def should_stop(self) -> bool:
-        """Return whether the end is so near that the trial should save what it needs and return."""
-        return self.time_left() <= self._notice_s
+        """Return whether the trial should save what it needs and return.
+
+        Because a stopping rule wants it to, which of several ranks rank 0 is told, or because the search is
+        about to end.
+        """
+        return self.stopped or self.time_left() <= self._notice_s
 
     def report(self, step: int, **metrics: float) -> None:
         """Send the metrics of one step to the master; returns as soon as they are on their way.
 
-        step: a whole number from 0 on, such as the epoch.  Raises TypeError or ValueError, so that the trial
-        fails at its first report rather than at its last, when the step or a metric is no number.
+        step: a whole number from 0 on, such as the epoch.  Raises TrialStopped if a stopping rule wants the
+        trial to end, unless it has several ranks: rank 0 alone is told, and must not leave the others
+        waiting, so it asks :meth:`should_stop` and tells them.  Raises TypeError or ValueError, so that the
+        trial fails at its first report rather than at its last, when the step or a metric is no number.
         Of a trial on several ranks only what rank 0 reports is sent.
         """
         if isinstance(step, bool) or not isinstance(step, numbers.Integral):
@@ -90,6 +105,8 @@ class Context:
         report = Report(self.trial_id, int(step), numbers_of(metrics))
         if self.rank == 0:
             self._send(report)
+        if self.size == 1 and self.stopped:
+            raise TrialStopped
 
     @contextmanager
     def horovod(self) -> Iterator[ModuleType]:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from deephpo.errors import UserError
+from deephpo.errors import TrialStopped, UserError
 from deephpo.problem import Problem
 from deephpo.space.values import plain
 from deephpo.trial import Outcome, Report, TrialState, printable
 from deephpo.worker.context import Context, as_number
+from deephpo.worker.inbox import Inbox
 from deephpo.worker.messages import Assignment, Meeting, PartEnded
 
 _ALONE = (
@@ -27,15 +28,27 @@ def evaluate(
     problem: Problem,
     assignment: Assignment,
     send: Callable[[Report | Meeting], None],
-    receive: Callable[[], Any] = lambda: None,
+    inbox: Inbox | None = None,
 ) -> Outcome | PartEnded:
-    """Return the outcome of one trial; everything that ``run`` raises becomes a failure.
+    """Return the outcome of one trial; what ``run`` raises becomes a failure, unless it was to stop.
 
-    send, receive: to and from the search process.  Of a trial that several train together the leader's
+    send, inbox: to and from the search process.  Of a trial that several train together the leader's
     process returns the outcome; the others return their failure, or that they did their part.
     """
+    inbox = inbox or Inbox(assignment)
+    outcome = _guarded(problem, assignment, send, inbox)
+    if inbox.halted and isinstance(outcome, Outcome):
+        reason = outcome.reason if outcome.state is TrialState.FAILED else ""
+        return replace(outcome, state=TrialState.STOPPED, value=None, reason=reason)
+    return outcome
+
+
+def _guarded(
+    problem: Problem, assignment: Assignment, send: Callable[[Report | Meeting], None], inbox: Inbox
+) -> Outcome | PartEnded:
+    """Call ``run``, and return how it ended."""
     fidelity = problem.declaration.fidelity
-    context = Context(assignment, fidelity.high if fidelity else None, send, receive)
+    context = Context(assignment, fidelity.high if fidelity else None, send, inbox)
     config = dict(assignment.config)
     try:
         # What is wrong with it made a single rank of the trial, and is its own failure.
@@ -48,6 +61,9 @@ def evaluate(
         if context.met or outcome.state is TrialState.FAILED:
             return outcome
         return replace(outcome, reason=f"{_ALONE}{outcome.reason}".rstrip())
+    except TrialStopped:  # told to, or of its own accord
+        stopped = Outcome(assignment.trial_id, TrialState.STOPPED)
+        return stopped if assignment.place.rank == 0 else PartEnded(assignment.trial_id)
     except UserError as error:  # a whole sentence, with the cure at its end
         return _failed(assignment, str(error))
     except SystemExit as error:

@@ -40,7 +40,14 @@ class Meeting:
     where: str
 
 
-ToChild = Assignment | Meeting
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """To the child: a stopping rule wants the running trial to end."""
+
+    trial_id: int
+
+
+ToChild = Assignment | Meeting | Halt
 
 
 @dataclass(frozen=True, slots=True)

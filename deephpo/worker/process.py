@@ -19,6 +19,7 @@ from deephpo.worker.messages import (
     FromChild,
     FromProcess,
     Gone,
+    Halt,
     Loaded,
     Meeting,
     NotLoaded,
@@ -69,6 +70,8 @@ class TrialProcess:
         """What is to be handed on with the next poll."""
         self._over_at_s: float | None = None
         """When a trial that is over for the others is to have ended here too."""
+        self._stop_by_s: float | None = None
+        """When a trial that was told to stop is to have ended."""
         self._begun_s: float | None = None
         self._looked_s = 0.0
         self._doom = ""
@@ -104,6 +107,13 @@ class TrialProcess:
         assignment = self._assignment if self._begun_s is not None else None
         if assignment is not None and _is_of(meeting, assignment):
             self._say(meeting)
+
+    def stop(self, trial_id: int, grace_s: float) -> None:
+        """Tell the running trial that it is to end, within so much time."""
+        assignment = self._assignment if self._begun_s is not None else None
+        if assignment is not None and assignment.trial_id == trial_id and self._stop_by_s is None:
+            self._stop_by_s = time.monotonic() + grace_s
+            self._say(Halt(trial_id))
 
     def disband(self, trial_id: int) -> None:
         """Let a trial that is over for its other ranks end here, by itself or after a moment."""
@@ -168,7 +178,7 @@ class TrialProcess:
             case Outcome() | PartEnded():
                 self._assignment = self._over_at_s = None
                 if self._doom:
-                    message = Outcome(message.trial_id, TrialState.FAILED, reason=self._take_doom())
+                    message = Outcome(message.trial_id, self._undone, reason=self._take_doom())
                     # The memory that it kept and what it left running are not to break the next one's limits.
                     self._spend()
             case _:
@@ -182,6 +192,9 @@ class TrialProcess:
         now = time.monotonic()
         if self._over_at_s is not None and now >= self._over_at_s and not self._doom:
             self._doom, self._kill_at_s = "its trial was over", now
+        if self._stop_by_s is not None and now >= self._stop_by_s and not self._doom:
+            self._doom, self._kill_at_s = "it did not stop by itself", now + GRACE_S
+            self._signal_group(signal.SIGTERM)
         if self._doom:
             if now >= self._kill_at_s:
                 self._signal_group(signal.SIGKILL)
@@ -196,7 +209,7 @@ class TrialProcess:
 
     def _hand_over(self, assignment: Assignment) -> None:
         """Let the child begin a trial."""
-        self._begun_s = time.monotonic()
+        self._begun_s, self._stop_by_s = time.monotonic(), None
         self._output.drain(self._printed)  # what is there is the trial's before
         self._output.forget()
         self._say(assignment)
@@ -213,6 +226,11 @@ class TrialProcess:
         """End the child, so that another one follows."""
         self._spent = True
         self._signal_group(signal.SIGKILL)
+
+    @property
+    def _undone(self) -> TrialState:
+        """How a trial ended that did not end by itself."""
+        return TrialState.FAILED if self._stop_by_s is None else TrialState.STOPPED
 
     def _take_doom(self) -> str:
         doom, self._doom = self._doom, ""
@@ -279,7 +297,7 @@ class TrialProcess:
             return []
         trial_id, self._assignment, self._over_at_s = self._assignment.trial_id, None, None
         reason = self._take_doom() or f"the trial's process {reason}"
-        return [Outcome(trial_id, TrialState.FAILED, reason=reason, detail=detail)]
+        return [Outcome(trial_id, self._undone, reason=reason, detail=detail)]
 
     def _cause_of_death(self) -> str:
         """Return how the child ended; what it started and what it left behind is ended with it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from deephpo.worker.inbox import Inbox
 from deephpo.worker.messages import Assignment, Meeting
 from deephpo.worker.place import Place
 
@@ -14,18 +14,16 @@ class Rendezvous:
 
     So nothing is needed before but the search itself: no port agreed upon, no file that all of them see.
 
-    send: to the search process.  receive: returns the next message from there.
+    send: to the search process.  inbox: what comes from there.
     """
 
-    def __init__(
-        self, assignment: Assignment, send: Callable[[Meeting], None], receive: Callable[[], Any]
-    ) -> None:
+    def __init__(self, assignment: Assignment, send: Callable[[Meeting], None], inbox: Inbox) -> None:
         self.place: Place = assignment.place
         self.met = False
         """Whether anything was agreed upon."""
         self._key = assignment.trial_id, assignment.attempt
         self._send = send
-        self._receive = receive
+        self._inbox = inbox
 
     def agree(self, choose: Callable[[], str]) -> str:
         """Return what the leader chose, on every process; to be called by all of them equally often."""
@@ -35,7 +33,4 @@ class Rendezvous:
             if self.place.size > 1:
                 self._send(Meeting(*self._key, where))
             return where
-        while True:
-            message = self._receive()
-            if isinstance(message, Meeting) and (message.trial_id, message.attempt) == self._key:
-                return message.where
+        return self._inbox.next_meeting().where

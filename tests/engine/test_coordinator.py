@@ -9,7 +9,7 @@ import pytest
 from deephpo import Float, Space
 from deephpo.engine.backlog import Backlog, backlog_of
 from deephpo.engine.buffer import depth_for
-from deephpo.engine.coordinator import HOPELESS_AFTER, RETRIES, Coordinator, Terms
+from deephpo.engine.coordinator import Coordinator
 from deephpo.engine.deadline import Deadline, Durations, notice_s
 from deephpo.engine.demand import MOST_PER_ASK
 from deephpo.engine.events import (
@@ -27,6 +27,8 @@ from deephpo.engine.events import (
     WorkerReady,
     Write,
 )
+from deephpo.engine.standing import HOPELESS_AFTER
+from deephpo.engine.terms import RETRIES, Terms
 from deephpo.problem import Declaration
 from deephpo.storage.records import (
     Asked,

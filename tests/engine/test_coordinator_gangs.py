@@ -11,7 +11,7 @@ import pytest
 from deephpo import Float, Space
 from deephpo.engine.backlog import backlog_of
 from deephpo.engine.buffer import MOST_OVERTAKINGS
-from deephpo.engine.coordinator import RETRIES, Coordinator, Terms
+from deephpo.engine.coordinator import Coordinator
 from deephpo.engine.deadline import Deadline
 from deephpo.engine.demand import MOST_ASIDE
 from deephpo.engine.events import (
@@ -30,6 +30,7 @@ from deephpo.engine.events import (
     WorkerReady,
     Write,
 )
+from deephpo.engine.terms import RETRIES, Terms
 from deephpo.problem import Declaration
 from deephpo.storage.records import Ended, Finished, Resumed, Started, Suggested, WorkerJoined, WorkerLost
 from deephpo.storage.run_state import RunState

@@ -3,12 +3,13 @@ import itertools
 import pytest
 
 from deephpo import Float, Space, create_search
-from deephpo.engine.coordinator import Coordinator, Terms
+from deephpo.engine.coordinator import Coordinator
 from deephpo.engine.deadline import Deadline
 from deephpo.engine.events import TrialEnded, TrialReported, WorkerGone, WorkerReady
 from deephpo.engine.loop import SearchLoop
 from deephpo.engine.patience import PATIENCE_S
 from deephpo.engine.suggester import InlineSuggester, ThreadedSuggester
+from deephpo.engine.terms import Terms
 from deephpo.storage.journal import JournalFullError
 from deephpo.storage.records import Ended, Finished, Started
 from deephpo.trial import Outcome, Report, TrialState

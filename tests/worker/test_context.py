@@ -71,7 +71,7 @@ def test_a_trial_knows_its_device_from_its_environment(tmp_path, monkeypatch, de
 
 def test_without_horovod_a_trial_learns_how_to_get_it(context, monkeypatch):
     monkeypatch.setitem(sys.modules, "horovod.tensorflow", None)
-    with pytest.raises(UserError, match="build_horovod.sh"), context.horovod():
+    with pytest.raises(UserError, match=r"build_horovod\.sh"), context.horovod():
         pass
 
 

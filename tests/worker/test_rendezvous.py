@@ -1,18 +1,29 @@
 """How the processes of one trial agree on where they meet."""
 
+from multiprocessing import Pipe
+
 import pytest
 
+from deephpo.worker.inbox import Inbox
 from deephpo.worker.messages import Assignment, Meeting
 from deephpo.worker.place import Place
 from deephpo.worker.rendezvous import Rendezvous
 
 
+LINES = []
+"""The search's ends, which stay open: a line that is closed is a search that is gone."""
+
+
 def rendezvous(rank, size=3, heard=(), attempt=1):
     """Return a rank's rendezvous, which hears this, and the list to which it sends."""
-    sent, words = [], iter(heard)
+    sent = []
     place = Place(rank, tuple(range(1, size + 1)), ("here",) * size)
     assignment = Assignment(7, {}, 0, "", attempt, place=place)
-    return Rendezvous(assignment, sent.append, lambda: next(words)), sent
+    theirs, ours = Pipe()
+    LINES.append(theirs)
+    for word in heard:
+        theirs.send(word)
+    return Rendezvous(assignment, sent.append, Inbox(assignment, ours)), sent
 
 
 def never():

@@ -1,0 +1,82 @@
+"""The judge: passes what trials report to the rule, and remembers what it said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal, get_args
+
+from deephpo.stopping.curve import Curve, Subject
+from deephpo.stopping.rule import StoppingRule
+from deephpo.storage.records import Ended, Record, Reported
+from deephpo.trial import Outcome, Report, TrialState
+
+Lesson = Literal["best", "last"]
+"""Which of its values a stopped trial stands for: in tables, and for the search that learns from it."""
+LESSONS: tuple[Lesson, ...] = get_args(Lesson)
+
+
+class Judge:
+    """Knows the curves of all trials that are not over.
+
+    rule: None if no trial is ever to be stopped.  lesson: which value a stopped trial stands for.
+    """
+
+    def __init__(self, rule: StoppingRule | None, subject: Subject, lesson: Lesson = "best") -> None:
+        self._rule = rule
+        self._subject = subject
+        self._lesson = lesson
+        self._curves: dict[int, Curve] = {}
+        self._verdicts: dict[int, str] = {}
+
+    def hear(self, report: Report) -> str | None:
+        """Take a report of a running trial; returns why the trial is to be stopped, None if it is not.
+
+        What a trial that was started again says of steps that it was at before changes nothing.
+        """
+        value = report.metrics.get(self._subject.metric)
+        if value is None:
+            return None
+        trial_id, step = report.trial_id, report.step
+        curve = self._curves.get(trial_id)
+        if curve is None:
+            curve = self._curves[trial_id] = Curve(trial_id)
+        if not curve.steps or step > curve.steps[-1]:
+            curve.add(step, self._subject.loss(value), report.metrics)
+            if self._rule is not None and trial_id not in self._verdicts:
+                self._consider(self._rule, curve)
+        return self._verdicts.get(trial_id)
+
+    def close(self, outcome: Outcome) -> Outcome:
+        """Take note that a trial is over; returns its outcome, with a value if it was stopped and has one."""
+        trial_id, stopped = outcome.trial_id, outcome.state is TrialState.STOPPED
+        curve, why = self._curves.pop(trial_id, None), self._verdicts.pop(trial_id, "")
+        if curve is None:
+            return outcome
+        if self._rule is not None:
+            self._rule.close(curve, outcome.state is TrialState.COMPLETED)
+        if not stopped:
+            return outcome
+        reason = f"{why} ({outcome.reason})" if why and outcome.reason else why or outcome.reason
+        return replace(outcome, value=self._worth(curve), reason=reason)
+
+    def recall(self, records: Iterable[Record]) -> None:
+        """Hear what an earlier process heard, so as to judge as it would have gone on to."""
+        for record in records:
+            if isinstance(record, Reported):
+                self.hear(record.report)
+            elif isinstance(record, Ended) and record.outcome.state is not TrialState.PREEMPTED:
+                self.close(record.outcome)
+
+    def _consider(self, rule: StoppingRule, curve: Curve) -> None:
+        reason = rule.judge(curve)
+        last = self._subject.last_step
+        # With its last step a training is complete, and there is nothing left to spare.
+        if reason is not None and (last is None or curve.steps[-1] < last):
+            self._verdicts[curve.trial_id] = reason
+
+    def _worth(self, curve: Curve) -> float | None:
+        """Return what a stopped trial's curve stands for, in the user's own direction; None if nothing."""
+        loss = curve.best if self._lesson == "best" else curve.losses[-1]
+        return self._subject.loss(loss) if math.isfinite(loss) else None

@@ -1,0 +1,160 @@
+"""Stops a trial that is behind, does not catch up, and at its pace would not come to the best: the default."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from deephpo.stopping.curve import Curve, Subject
+from deephpo.stopping.last_step import last_step_of
+from deephpo.stopping.wording import figure
+
+_CHECKPOINTS = 10
+
+
+class Pace:
+    """Successive halving that asks a trial where it goes before it stops it, and is strict by degrees.
+
+    Checkpoints are at the last step over the powers of the root of 2, from 1 / 32 on.  At a share x of the
+    training a trial is behind if 1 - sqrt(x) of all that came there are better: the worst quarter after a
+    sixteenth, the worse half after a quarter, all but the best 16 % at 70 %.  It is stopped if it is behind
+
+    - by the best that it has reached,
+    - by what it would have if the gain since half of its steps came once more (a steep curve crosses others),
+    - and if that gain, on and on with every doubling of its steps and shrinking as it has shrunk since a
+      quarter of them, would not bring it to the best that any trial has reached by now.
+
+    None of this has a unit, so losses, accuracies and their logarithms need no settings.  Between two
+    checkpoints every report judges a trial anew, where it stood at the last one, among all that have come
+    there since: of trials that run side by side the first has none to be compared with.  Trials are compared
+    at a report at or beyond a checkpoint; one that said nothing by half of its steps has no pace, and goes on.
+
+    caution: at a share x all but the worst x ** caution go on; from 0.3, bold, to 1, cautious.
+
+    Of each trial two numbers a checkpoint are kept.  The first two conditions are successive halving (Li et
+    al. 2020) by ranks that the doubling of steps may change, the third is the optimism of DEEP-BO's gradient
+    rule with a curve in place of its line.
+    """
+
+    def __init__(self, subject: Subject, *, caution: float = 0.5) -> None:
+        self._subject = subject
+        self._last = last_step_of(subject, "pace")
+        steps = {math.ceil(self._last * 2 ** (-k / 2)) for k in range(1, _CHECKPOINTS + 1)}
+        self._steps = sorted(step for step in steps if 2 <= step < self._last)
+        self._checkpoints = [_Checkpoint((step / self._last) ** caution) for step in self._steps]
+        self._standings: dict[int, _Standing] = {}
+        self._best = math.inf
+
+    def judge(self, curve: Curve) -> str | None:
+        """Return that the trial is behind, with its value and where its pace would bring it."""
+        self._best = min(self._best, curve.best)
+        if curve.steps[-1] >= self._last:
+            return None
+        standing = self._standing(curve)
+        if standing is None or standing.prospect < self._best:
+            return None
+        return self._reason(standing) if standing.checkpoint.is_behind(standing) else None
+
+    def _standing(self, curve: Curve) -> _Standing | None:
+        """Return where the trial stood at its last checkpoint, which it may come to with this report."""
+        k = bisect_right(self._steps, curve.steps[-1])
+        before = bisect_right(self._steps, curve.steps[-2]) if len(curve.steps) > 1 else 0
+        if k > before:
+            standing = self._arrive(curve, self._checkpoints[k - 1])
+            if standing is None:
+                self._standings.pop(curve.trial_id, None)
+            else:
+                self._standings[curve.trial_id] = standing
+        return self._standings.get(curve.trial_id)
+
+    def _arrive(self, curve: Curve, checkpoint: _Checkpoint) -> _Standing | None:
+        outlook = extrapolate(curve, self._last)
+        if outlook is None:
+            return None
+        standing = _Standing(checkpoint, curve.steps[-1], curve.best, *outlook)
+        checkpoint.enter(standing)
+        return standing
+
+    def _reason(self, standing: _Standing) -> str:
+        better, all_here = standing.checkpoint.ahead_of(standing), len(standing.checkpoint.losses)
+        best, prospect = figure(self._subject, standing.loss), figure(self._subject, standing.prospect)
+        return (
+            f"at step {standing.step}, {better} of {all_here} trials were better than its best, {best}, and its "
+            f"pace would bring it to {prospect}, no better than {figure(self._subject, self._best)}"
+        )
+
+    def close(self, curve: Curve, completed: bool) -> None:
+        """What the trial had at its checkpoints stays, to compare others with."""
+        self._standings.pop(curve.trial_id, None)
+
+
+class _Checkpoint:
+    """What all trials that came to a step had there, in order; ``share`` of them are behind."""
+
+    def __init__(self, share: float) -> None:
+        self._ahead = 1 - share
+        self.losses: list[float] = []
+        self._next: list[float] = []
+
+    def enter(self, standing: _Standing) -> None:
+        insort(self.losses, standing.loss)
+        insort(self._next, standing.next)
+
+    def ahead_of(self, standing: _Standing) -> int:
+        """Return how many had a better loss."""
+        return bisect_left(self.losses, standing.loss)
+
+    def is_behind(self, standing: _Standing) -> bool:
+        """Return whether too many are better, by what they had and by what they would have next."""
+        enough = max(1.0, self._ahead * len(self.losses))
+        return self.ahead_of(standing) >= enough and bisect_left(self._next, standing.next) >= enough
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Where a trial stood at a checkpoint: its best loss, and its ``Outlook``."""
+
+    checkpoint: _Checkpoint
+    step: int
+    loss: float
+    next: float
+    prospect: float
+
+
+class Outlook(NamedTuple):
+    """What a trial's pace promises."""
+
+    next: float
+    """Its loss at twice the steps, if the gain of the last doubling came once more."""
+    prospect: float
+    """Its loss at the last step, if every doubling gained as much less than the one before as the last did."""
+
+
+def extrapolate(curve: Curve, last_step: int) -> Outlook | None:
+    """Return what the pace of a trial promises, None if it has said nothing by half of its steps."""
+    step, now = curve.steps[-1], curve.best
+    half, quarter = _best_by(curve, step / 2), _best_by(curve, step / 4)
+    if half is None:
+        return None
+    gain = _gain(half, now)
+    before = math.inf if quarter is None else _gain(quarter, half)
+    shrinks = min(1.0, gain / before) if 0 < before < math.inf else 1.0
+    doublings = math.log2(last_step / step)
+    # The geometric series of the gains to come, for a number of doublings that is not whole.
+    gains = doublings if shrinks == 1 else shrinks * (1 - shrinks**doublings) / (1 - shrinks)
+    return Outlook(now - gain, now - gain * gains)
+
+
+def _gain(earlier: float, later: float) -> float:
+    """Return by how much a loss fell; none at all from infinity to infinity."""
+    return 0.0 if earlier == later else earlier - later
+
+
+def _best_by(curve: Curve, step: float) -> float | None:
+    """Return the smallest loss up to a step, infinity if there was no number, None if there was no report."""
+    reports = bisect_right(curve.steps, step)
+    if reports == 0:
+        return None
+    return min((loss for loss in curve.losses[:reports] if not math.isnan(loss)), default=math.inf)

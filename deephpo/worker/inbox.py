@@ -1,0 +1,55 @@
+"""What a trial hears from its search process while it runs."""
+
+from __future__ import annotations
+
+from collections import deque
+from multiprocessing.connection import Connection
+from threading import RLock
+from typing import Any
+
+from deephpo.worker.messages import Assignment, Halt, Meeting
+
+_LOOK_S = 0.05
+"""So long at most one thread of the trial keeps the others from looking too."""
+
+
+class Inbox:
+    """The messages to one trial, which may look for them in any of its threads.
+
+    line: to the search process; None for a trial that nobody speaks to.
+    """
+
+    def __init__(self, assignment: Assignment, line: Connection[Any, Any] | None = None) -> None:
+        self._assignment = assignment
+        self._line = line
+        self._lock = RLock()
+        self._meetings: deque[Meeting] = deque()
+        self.halted = False
+        """Whether the trial, when it looked last, heard that a stopping rule wants it to end."""
+
+    def look(self) -> None:
+        """Take in all that is there."""
+        self._look(0.0)
+
+    def next_meeting(self) -> Meeting:
+        """Wait for word where the processes of this trial meet; raises EOFError when the search is gone."""
+        while not self._meetings:
+            self._look(_LOOK_S)
+        return self._meetings.popleft()
+
+    def _look(self, patience_s: float) -> None:
+        """Take in all that is there; waits at most so long for the first."""
+        with self._lock:
+            while self._line is not None and self._line.poll(patience_s):
+                self._take(self._line.recv())
+                patience_s = 0.0
+
+    def _take(self, message: Any) -> None:
+        assignment = self._assignment
+        match message:
+            case Halt(trial_id=assignment.trial_id):
+                self.halted = True
+            case Meeting(trial_id=assignment.trial_id, attempt=assignment.attempt):
+                self._meetings.append(message)
+            case _:  # of a trial that is over
+                pass
