@@ -1,4 +1,4 @@
-"""Stops a trial that is behind, does not catch up, and at its pace would not come to the best: the default."""
+"""The default: stops a trial that is behind, does not catch up, and would not come to the best."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class Pace:
 
     None of this has a unit, so losses, accuracies and their logarithms need no settings.  Between two
     checkpoints every report judges a trial anew, where it stood at the last one, among all that have come
-    there since: of trials that run side by side the first has none to be compared with.  Trials are compared
-    at a report at or beyond a checkpoint; one that said nothing by half of its steps has no pace, and goes on.
+    there since: of trials that run side by side the first has none to be compared with.  A trial comes to a
+    checkpoint with its first report there or beyond; if it said nothing by half of its steps it has no pace,
+    and goes on.
 
     caution: at a share x all but the worst x ** caution go on; from 0.3, bold, to 1, cautious.
 
@@ -79,10 +80,10 @@ class Pace:
 
     def _reason(self, standing: _Standing) -> str:
         better, all_here = standing.checkpoint.ahead_of(standing), len(standing.checkpoint.losses)
-        best, prospect = figure(self._subject, standing.loss), figure(self._subject, standing.prospect)
+        had, comes_to = figure(self._subject, standing.loss), figure(self._subject, standing.prospect)
         return (
-            f"at step {standing.step}, {better} of {all_here} trials were better than its best, {best}, and its "
-            f"pace would bring it to {prospect}, no better than {figure(self._subject, self._best)}"
+            f"at step {standing.step}, {better} of {all_here} trials were better than its best, {had}, and "
+            f"its pace would bring it to {comes_to}, no better than {figure(self._subject, self._best)}"
         )
 
     def close(self, curve: Curve, completed: bool) -> None:
@@ -129,7 +130,7 @@ class Outlook(NamedTuple):
     next: float
     """Its loss at twice the steps, if the gain of the last doubling came once more."""
     prospect: float
-    """Its loss at the last step, if every doubling gained as much less than the one before as the last did."""
+    """Its loss at the last step, if the gains of doublings shrink as the last one shrank, or stay."""
 
 
 def extrapolate(curve: Curve, last_step: int) -> Outlook | None:
