@@ -76,13 +76,16 @@ class Progress:
 
     def _note_end(self, record: Ended, state: RunState) -> None:
         outcome, best = record.outcome, state.best
-        if outcome.state is TrialState.FAILED and state.counts[TrialState.FAILED] == 1:
+        how = outcome.state
+        if how in (TrialState.FAILED, TrialState.STOPPED) and state.counts[how] == 1:
             where = f" (more in {self._log})" if self._log is not None and outcome.detail else ""
-            reason = _first_line(outcome.reason)
-            self._say(f"{clock(record.time_s)}  trial {outcome.trial_id} failed: {reason}{where}")
-        if outcome.value is not None and outcome.reason and outcome.reason not in self._remarked:
-            self._remarked.add(outcome.reason)
-            self._say(f"{clock(record.time_s)}  trial {outcome.trial_id}: {_first_line(outcome.reason)}")
+            reason = _first_line(outcome.reason) or "of its own accord"
+            was = "was " if how is TrialState.STOPPED else ""
+            self._say(f"{clock(record.time_s)}  trial {outcome.trial_id} {was}{how}: {reason}{where}")
+        remark = outcome.reason if how is TrialState.COMPLETED else ""
+        if remark and remark not in self._remarked:
+            self._remarked.add(remark)
+            self._say(f"{clock(record.time_s)}  trial {outcome.trial_id}: {_first_line(remark)}")
         if best is not None and best.id == outcome.trial_id and best.value != self._told_best:
             self._told_best = best.value
             self._say(
@@ -134,8 +137,9 @@ def status_line(
     ]
     if state.best is not None:
         parts.append(f"best {figure(state.best.value)} (trial {state.best.id})")
-    if state.counts[TrialState.FAILED]:
-        parts.append(f"{state.counts[TrialState.FAILED]} failed")
+    for how in (TrialState.STOPPED, TrialState.FAILED):
+        if state.counts[how]:
+            parts.append(f"{state.counts[how]} {how}")
     left = time_left_s(state, trials, time_limit_s)
     if left is not None and not virtual:
         parts.append(f"{clock(left)} left")
@@ -183,7 +187,9 @@ class LogWatcher:
             detail = f"\n{outcome.detail.rstrip()}" if outcome.detail else ""
             _LOGGER.warning("trial %d failed on %s: %s%s", trial.id, place, outcome.reason, detail)
             return
-        result = f"{outcome.state}: {outcome.reason}" if outcome.value is None else f"= {outcome.value!r}"
+        result = "" if outcome.value is None else f"= {outcome.value!r}"
+        if outcome.state is not TrialState.COMPLETED:
+            result = f"{result} {outcome.state}: {outcome.reason}".lstrip()
         _LOGGER.info("trial %d on %s %s  %s", trial.id, place, result, configuration_line(trial.config))
 
 

@@ -332,7 +332,9 @@ def with_rule(options: SearchOptions, declaration: Declaration) -> SearchOptions
 def _judge(declaration: Declaration, options: SearchOptions) -> Judge:
     """Return the judge of trials; raises OptionError for a rule that there cannot be."""
     fidelity = declaration.fidelity
-    subject = Subject(declaration.objective, declaration.direction, fidelity.high if fidelity else None)
+    subject = Subject(declaration.objective, declaration.direction)
+    if fidelity is not None:
+        subject = replace(subject, last_step=fidelity.high, unit=fidelity.name)
     rule = None if options.stop == NO_RULE else create_rule(options.stop, subject)
     return Judge(rule, subject, options.stopped_value)
 

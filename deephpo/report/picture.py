@@ -57,7 +57,7 @@ def _shown_workers(state: RunState) -> list[int]:
 
 
 def _draw_values(axes: Any, state: RunState, unit: float) -> None:
-    """Draw one dot for each completed trial, the best so far, and the optimum where it is known."""
+    """Draw one dot for each trial with a value, the best so far, and the optimum where it is known."""
     declaration = state.declaration
     completed = sorted((t for t in state.ended if t.value is not None), key=lambda t: t.ended_s or 0.0)
     title, objective = "", "objective"
@@ -77,7 +77,11 @@ def _draw_values(axes: Any, state: RunState, unit: float) -> None:
     values = np.array([t.value for t in completed], dtype=float)
     best = np.minimum.accumulate(values) if minimize else np.maximum.accumulate(values)
     size = 4 if len(values) < 1000 else 2
-    axes.plot(times, values, "o", color=_FAINT, markersize=size, label="one trial", zorder=2)
+    stopped = np.array([t.state is TrialState.STOPPED for t in completed])
+    dots = {"linestyle": "", "marker": "o", "color": _FAINT, "markersize": size, "zorder": 2}
+    axes.plot(times[~stopped], values[~stopped], label="one trial", **dots)
+    if stopped.any():
+        axes.plot(times[stopped], values[stopped], label="stopped early", markerfacecolor="none", **dots)
     steps = np.append(times, state.now_s / unit), np.append(best, best[-1])
     axes.step(*steps, where="post", color=_INK, linewidth=2, label="best so far", zorder=3)
     if optimum is not None:
@@ -214,7 +218,7 @@ def _legend(axes: Any, handles: list[Any] | None = None) -> None:
         handles=handles,
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
-        ncols=3,
+        ncols=4,
         frameon=False,
         fontsize=9,
         borderaxespad=0.2,

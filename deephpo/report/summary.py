@@ -75,6 +75,10 @@ def best_table(state: RunState, top: int) -> list[str]:
         [str(t.id), figure(t.value), *(figure(t.config[p]) if p in t.config else "-" for p in parameters)]
         for t in ranked
     ]
+    if any(t.state is TrialState.STOPPED for t in ranked):
+        header.insert(2, "")
+        for row, t in zip(rows, ranked, strict=True):
+            row.insert(2, "stopped" if t.state is TrialState.STOPPED else "")
     shown = _columns_that_fit(header, rows)
     numeric = [all(_looks_numeric(row[j]) for row in rows) for j in range(shown)]
     lines = table(header[:shown], [row[:shown] for row in rows], numeric)
@@ -112,9 +116,30 @@ def best_configuration(state: RunState) -> list[str]:
         return [f"{_INDENT}No trial has succeeded."]
     best = state.best
     where = f" on {workers_of(best)} ({best.host})" if best.worker is not None else ""
-    title = f"Best: {state.declaration.objective} = {best.value!r}, trial {best.id}{where}"
+    early = ", stopped early" if best.state is TrialState.STOPPED else ""
+    title = f"Best: {state.declaration.objective} = {best.value!r}, trial {best.id}{where}{early}"
     width = max(len(name) for name in best.config)
     return [title, *(f"{_INDENT}{name.ljust(width)}  {value!r}" for name, value in best.config.items())]
+
+
+def thrift_line(state: RunState) -> str:
+    """Return how much of the training early stopping spared, or why it could not; empty if nobody asked."""
+    declaration, rule = state.declaration, state.options.get("stop", {})
+    if declaration is None or rule.get("value", "none") == "none" or not state.done:
+        return ""
+    settled = [trial for trial in state.ended if trial.state is not TrialState.PREEMPTED]
+    objective, fidelity = declaration.objective, declaration.fidelity
+    if not any(objective in metrics for trial in settled for _, _, metrics in trial.curve):
+        asked = rule.get("origin") == "command line"
+        hint = f"No trial could be stopped early, as none reported its objective, {objective!r}."
+        return hint if asked else ""
+    if fidelity is None or not state.counts[TrialState.STOPPED]:
+        return ""
+    stopped = [trial for trial in settled if trial.state is TrialState.STOPPED and trial.curve]
+    spared = sum(max(0, fidelity.high - trial.curve[-1][1]) for trial in stopped)
+    share = spared / (fidelity.high * len(settled))
+    spared_text = f"{100 * share:.0f} % of the {fidelity.name}s"
+    return f"Stopped early: {len(stopped)} of {len(settled)} trials, which spared {spared_text}."
 
 
 def failure_lines(state: RunState) -> list[str]:
@@ -135,6 +160,8 @@ def full_summary(state: RunState, top: int) -> list[str]:
     lines = [counts_line(state)]
     if state.finished is not None:
         lines.append(f"Ended: {state.finished.reason}.")
+    if thrift := thrift_line(state):
+        lines.append(thrift)
     if failures := failure_lines(state):
         lines += ["", "Failed trials:", *failures]
     if state.best is not None:

@@ -65,6 +65,6 @@ class _Checkpoint:
             return None
         value, limit = figure(self._subject, curve.losses[-1]), figure(self._subject, bound)
         return (
-            f"at step {curve.steps[-1]}, {value} is not in the best {self._kept:.0%} of what "
+            f"{value} is not in the best {self._kept:.0%} of what "
             f"{len(self._means)} trials had on average until then ({limit})"
         )

@@ -18,6 +18,8 @@ class Subject:
     direction: Direction = "minimize"
     last_step: int | None = None
     """The step with which a training is complete; None if the problem does not say."""
+    unit: str = "step"
+    """What a step is, such as an epoch."""
 
     def loss(self, value: float) -> float:
         """Return a value of the metric as a loss, the smaller the better, and back again."""

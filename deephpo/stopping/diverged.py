@@ -55,9 +55,9 @@ class Diverged:
         return reason
 
     def _no_number(self, curve: Curve) -> str | None:
-        step, loss = curve.steps[-1], curve.losses[-1]
+        loss = curve.losses[-1]
         if not math.isfinite(loss):
-            return f"at step {step}, {self._subject.metric} is {_name(loss)}"
+            return f"{self._subject.metric} is {_name(loss)}"
         before = self._numbers.get(curve.trial_id, {})
         after = self._numbers[curve.trial_id] = {}
         reason = None
@@ -66,7 +66,7 @@ class Diverged:
             if number or name in before:
                 after[name] = number
             if not number and before.get(name) is False:
-                reason = reason or f"at step {step}, {name} is {_name(value)} again, and it was a number"
+                reason = reason or f"{name} is {_name(value)} again, and it was a number"
         return reason
 
     def close(self, curve: Curve, completed: bool) -> None:
@@ -104,7 +104,7 @@ class _Checkpoint:
         if best < first + _WAY * (reached - first):
             return None
         return (
-            f"at step {curve.steps[-1]}, its best of late, {figure(self._subject, best)}, is where it began "
+            f"its best of late, {figure(self._subject, best)}, is where it began "
             f"({figure(self._subject, first)}); three quarters of {len(self._losses)} others had reached "
             f"{figure(self._subject, reached)}"
         )

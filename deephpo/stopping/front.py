@@ -53,6 +53,6 @@ class FrontRung:
         """Return the sentence for the trial that came last, and that ``kept`` trials or more dominate."""
         metrics = " and ".join([self._subject.metric, *(metric.metric for metric in self._also)])
         return (
-            f"at step {curve.steps[-1]}, {kept} of {len(self)} trials or more are at least as good in "
+            f"{kept} of {len(self)} trials or more are at least as good in "
             f"{metrics} and better in one of them"
         )

@@ -36,7 +36,7 @@ class Gradient:
             return None
         value, target = figure(self._subject, loss), figure(self._subject, self._target)
         return (
-            f"at step {step}, from {value} to the best value, {target}, it would take {needed:.3g} a step; "
+            f"from {value} to the best value, {target}, it would take {needed:.3g} a step; "
             f"it made {slope:.3g}"
         )
 

@@ -28,7 +28,7 @@ class Interval:
         if not self._low < self._subject.loss(loss) < self._high:
             return None
         value = figure(self._subject, loss)
-        return f"at step {curve.steps[-1]}, {value} is between {self._low:g} and {self._high:g}"
+        return f"{value} is between {self._low:g} and {self._high:g}"
 
     def close(self, curve: Curve, completed: bool) -> None:
         """Nothing is kept of a curve."""

@@ -74,7 +74,7 @@ class Judge:
         last = self._subject.last_step
         # With its last step a training is complete, and there is nothing left to spare.
         if reason is not None and (last is None or curve.steps[-1] < last):
-            self._verdicts[curve.trial_id] = reason
+            self._verdicts[curve.trial_id] = f"at {self._subject.unit} {curve.steps[-1]}, {reason}"
 
     def _worth(self, curve: Curve) -> float | None:
         """Return what a stopped trial's curve stands for, in the user's own direction; None if nothing."""

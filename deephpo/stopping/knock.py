@@ -69,7 +69,7 @@ class Knock:
         if self._came < _IDLE or not reports or ahead > min(self._needed * reports, reports - 1):
             return None
         return (
-            f"at step {curve.steps[-1]}, it was ahead of three quarters of the trials in {ahead} of "
+            f"it was ahead of three quarters of the trials in {ahead} of "
             f"{reports} reports, which is not more than {self._needed:.0%}"
         )
 
@@ -80,7 +80,7 @@ class Knock:
             return None
         value, worst = figure(self._subject, loss), figure(self._subject, self._worst)
         return (
-            f"at step {curve.steps[-1]}, {value} is worse than {worst}, the worst that a completed trial "
+            f"{value} is worse than {worst}, the worst that a completed trial "
             f"ever had, by more than {margin:.3g}"
         )
 

@@ -40,7 +40,7 @@ class Median:
         if loss <= bound:
             return None
         return (
-            f"at step {curve.steps[-1]}, {figure(self._subject, loss)} is worse than "
+            f"{figure(self._subject, loss)} is worse than "
             f"{figure(self._subject, bound)}, the median of what earlier trials had on average until then"
         )
 

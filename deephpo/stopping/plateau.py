@@ -33,7 +33,7 @@ class Plateau:
             return None
         more = f" by more than {self._least:g}" if self._least else ""
         return (
-            f"at step {step}, it is no better{more} than at step {since} ({figure(self._subject, reference)})"
+            f"it is no better{more} than at {self._subject.unit} {since} ({figure(self._subject, reference)})"
         )
 
     def close(self, curve: Curve, completed: bool) -> None:

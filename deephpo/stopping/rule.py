@@ -17,6 +17,8 @@ class StoppingRule(Protocol):
     def judge(self, curve: Curve) -> str | None:
         """Take note of the last report of a running trial; returns why the trial is to be stopped, or None.
 
+        Why is a sentence for the user about what was found at that report's step, which it need not name.
+
         Called once for every report, in the order in which they come; at 10,000 running trials it may take
         0.2 ms.  A trial that is to be stopped may report once or twice more, for which this is not called.
         """

@@ -27,7 +27,4 @@ class Rung:
     def reason(self, curve: Curve, kept: int) -> str:
         """Return the sentence for the trial that came last and is not among the ``kept`` best."""
         best, bound = figure(self._subject, curve.best), figure(self._subject, self._losses[kept - 1])
-        return (
-            f"at step {curve.steps[-1]}, its best, {best}, is not among the best {kept} of {len(self)} "
-            f"trials ({bound})"
-        )
+        return f"its best, {best}, is not among the best {kept} of {len(self)} trials ({bound})"

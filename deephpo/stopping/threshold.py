@@ -22,7 +22,7 @@ class Threshold:
         if not curve.passed(self._at) or curve.best <= self._subject.loss(self._value):
             return None
         best = figure(self._subject, curve.best)
-        return f"at step {curve.steps[-1]}, its best, {best}, is worse than {self._value:g}"
+        return f"its best, {best}, is worse than {self._value:g}"
 
     def close(self, curve: Curve, completed: bool) -> None:
         """Nothing is kept of a curve."""

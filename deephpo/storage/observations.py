@@ -19,6 +19,7 @@ from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 from deephpo.trial import TrialState, Value
 
+_SETTLED = tuple(state.value for state in TrialState if state is not TrialState.PREEMPTED)
 _PARAMETER = "p:"
 """With this a column begins that holds a parameter."""
 
@@ -71,7 +72,7 @@ def _from_journal(path: Path, declaration: Declaration) -> Iterator[tuple[Mappin
             f"{declaration.direction} {declaration.objective!r}; their values cannot be compared."
         )
     for trial in state.ended:
-        if trial.state in (TrialState.COMPLETED, TrialState.FAILED):
+        if trial.state is not TrialState.PREEMPTED:
             yield trial.config, trial.value
 
 
@@ -84,9 +85,9 @@ def _from_table(
         if missing:
             raise OptionError(f"--warm-start: {path} is no results.csv: it has no column {missing.pop()!r}.")
         for row in reader:
-            if row["state"] in (TrialState.COMPLETED, TrialState.FAILED):
-                completed = row["state"] == TrialState.COMPLETED
-                value = _number(row["value"], f"{path}, line {reader.line_num}") if completed else None
+            if row["state"] in _SETTLED:
+                has_value = row["state"] == TrialState.COMPLETED or bool(row["value"])
+                value = _number(row["value"], f"{path}, line {reader.line_num}") if has_value else None
                 yield dict(_parsed_cells(row, parameters)), value
 
 

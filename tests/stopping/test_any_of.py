@@ -10,9 +10,9 @@ LOSS = Subject("loss", last_step=8)
 
 def test_of_several_reasons_the_first_rule_has_the_word(train):
     one, other = Interval(LOSS, low=0.8, high=1), Threshold(LOSS, at=1, value=0.5)
-    assert train(AnyOf([one, other]), LOSS, [0.9]) == (1, "at step 1, 0.9 is between 0.8 and 1")
-    assert train(AnyOf([other, one]), LOSS, [0.9]) == (1, "at step 1, its best, 0.9, is worse than 0.5")
-    assert train(AnyOf([other, one]), LOSS, [0.4, 0.9]) == (2, "at step 2, 0.9 is between 0.8 and 1")
+    assert train(AnyOf([one, other]), LOSS, [0.9]) == (1, "0.9 is between 0.8 and 1")
+    assert train(AnyOf([other, one]), LOSS, [0.9]) == (1, "its best, 0.9, is worse than 0.5")
+    assert train(AnyOf([other, one]), LOSS, [0.4, 0.9]) == (2, "0.9 is between 0.8 and 1")
 
 
 def test_every_rule_sees_every_report(train):

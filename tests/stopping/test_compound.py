@@ -27,7 +27,7 @@ def test_half_way_a_value_below_the_worst_of_the_means_stops(train, value, stops
     # 0.26 for 0.25 and 0.2664 for 0.29.
     verdict = train(rule, ACCURACY, [*RISING[:4], value, 0.9, 0.9, 0.9, 0.9, 0.9])
     assert verdict == (
-        (5, "at step 5, 0.25 is not in the best 80% of what 2 trials had on average until then (0.26)")
+        (5, "0.25 is not in the best 80% of what 2 trials had on average until then (0.26)")
         if stops
         else None
     )
@@ -39,7 +39,7 @@ def test_before_the_end_only_a_value_above_nearly_all_means_goes_on(train):
     # Means over the steps 5 to 8: 0.65, and 0.575 with 0.5 at step 8; four fifths of the way up is 0.635.
     assert train(rule, ACCURACY, low(8, 0.5)) == (
         8,
-        "at step 8, 0.5 is not in the best 20% of what 2 trials had on average until then (0.635)",
+        "0.5 is not in the best 20% of what 2 trials had on average until then (0.635)",
     )
     assert train(rule, ACCURACY, low(8, 0.7)) is None
 
@@ -55,9 +55,7 @@ def test_a_report_that_skips_both_checkpoints_takes_both_tests(train):
     rule = Compound(ACCURACY)
     train(rule, ACCURACY, RISING)
     assert train(rule, ACCURACY, [0.6, 0.6, 0.61], steps=[3, 4, 9])[0] == 9  # in the late test
-    assert train(rule, ACCURACY, [0.6, 0.6, 0.1], steps=[3, 4, 9])[1].startswith(
-        "at step 9, 0.1 is not in the best 80%"
-    )
+    assert train(rule, ACCURACY, [0.6, 0.6, 0.1], steps=[3, 4, 9])[1].startswith("0.1 is not in the best 80%")
 
 
 def test_the_network_before_its_training_is_not_in_the_mean(train):
@@ -71,7 +69,7 @@ def test_no_number_fails_and_is_in_no_mean(train):
     train(rule, ACCURACY, [math.nan, 0.25, 0.3, 0.35, 0.3, *RISING[5:]])  # mean 0.3
     assert train(rule, ACCURACY, [math.inf, *RISING[1:4], math.nan]) == (
         5,
-        "at step 5, no number is not in the best 80% of what 2 trials had on average until then (0.3)",
+        "no number is not in the best 80% of what 2 trials had on average until then (0.3)",
     )
 
 

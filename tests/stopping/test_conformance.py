@@ -135,9 +135,8 @@ class TestRule:
             trial_id: step for trial_id, (step, _) in expected.items()
         }
 
-    def test_a_reason_is_a_short_sentence_about_the_step(self, text):
-        for step, reason in conduct(create_rule(text, SUBJECT), broken=0.02).values():
-            assert reason.startswith(f"at step {step}, ")
+    def test_a_reason_is_a_short_sentence(self, text):
+        for _, reason in conduct(create_rule(text, SUBJECT), broken=0.02).values():
             assert len(reason) < 160
             assert "-0." not in reason.replace("made -0.", "")  # the user knows accuracies, no losses
 

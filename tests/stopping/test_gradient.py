@@ -14,7 +14,7 @@ def test_who_needs_a_steeper_slope_than_it_had_stops(train):
     # At step 5 0.1 a step, which is more than 0.3 in 4 steps.
     assert train(rule, ACCURACY, [0.1, 0.2, 0.3, 0.4, 0.4, 0.9]) == (
         5,
-        "at step 5, from 0.4 to the best value, 0.9, it would take 0.1 a step; it made 0.075",
+        "from 0.4 to the best value, 0.9, it would take 0.1 a step; it made 0.075",
     )
 
 

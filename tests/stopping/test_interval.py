@@ -20,7 +20,7 @@ def test_the_first_value_between_the_two_stops(train, values, step):
 
 def test_the_two_are_in_the_direction_of_the_user(train):
     rule = Interval(LOSS, low=2.25, high=2.35)
-    assert train(rule, LOSS, [3.0, 2.303, 2.0]) == (2, "at step 2, 2.303 is between 2.25 and 2.35")
+    assert train(rule, LOSS, [3.0, 2.303, 2.0]) == (2, "2.303 is between 2.25 and 2.35")
 
 
 def test_an_interval_with_nothing_in_it_is_refused():

@@ -21,7 +21,7 @@ def test_the_reason_names_both_values(train):
     train(rule, ERROR, [0.5] * 9)
     assert train(rule, ERROR, [0.75] * 9) == (
         3,
-        "at step 3, 0.75 is worse than 0.5, the median of what earlier trials had on average until then",
+        "0.75 is worse than 0.5, the median of what earlier trials had on average until then",
     )
 
 

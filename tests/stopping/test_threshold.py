@@ -11,12 +11,12 @@ ACCURACY, LOSS = Subject("accuracy", "maximize"), Subject("loss")
 @pytest.mark.parametrize(
     ("subject", "values", "verdict"),
     [
-        (ACCURACY, [0.1, 0.2, 0.49], (3, "at step 3, its best, 0.49, is worse than 0.5")),
+        (ACCURACY, [0.1, 0.2, 0.49], (3, "its best, 0.49, is worse than 0.5")),
         (ACCURACY, [0.1, 0.2, 0.5], None),
         (ACCURACY, [0.1, 0.6, 0.4], None),
-        (LOSS, [0.9, 0.8, 0.51], (3, "at step 3, its best, 0.51, is worse than 0.5")),
+        (LOSS, [0.9, 0.8, 0.51], (3, "its best, 0.51, is worse than 0.5")),
         (LOSS, [0.9, 0.4, 0.6], None),
-        (LOSS, [math.nan] * 3, (3, "at step 3, its best, no number, is worse than 0.5")),
+        (LOSS, [math.nan] * 3, (3, "its best, no number, is worse than 0.5")),
     ],
 )
 def test_at_its_step_the_best_so_far_must_have_reached_the_value(train, subject, values, verdict):
