@@ -94,6 +94,12 @@ RULES: Mapping[str, Rule] = {
         {"eta": replace(_ETA, default=3.0), "first": _FIRST},
         needs_last_step=True,
     ),
+    "curve": Rule(
+        "deephpo.stopping.extrapolation:Extrapolation",
+        "extrapolates the curve, and stops who has little chance to beat the best",
+        {"chance": Number(0.05, "the chance that is too little", least=0.0001, most=0.5)},
+        needs_last_step=True,
+    ),
     "plateau": Rule(
         "deephpo.stopping.plateau:Plateau",
         "stops who has not got better for a while",
