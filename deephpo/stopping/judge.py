@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.rule import StoppingRule
@@ -15,6 +15,14 @@ from deephpo.trial import Outcome, Report, TrialState
 Lesson = Literal["best", "last"]
 """Which of its values a stopped trial stands for: in tables, and for the search that learns from it."""
 LESSONS: tuple[Lesson, ...] = get_args(Lesson)
+
+
+class _Verdict(NamedTuple):
+    """What the rule said of a trial."""
+
+    reason: str
+    value: float | None
+    """What the trial stands for by what it had reached then: how soon it hears of it is to change nothing."""
 
 
 class Judge:
@@ -28,7 +36,7 @@ class Judge:
         self._subject = subject
         self._lesson = lesson
         self._curves: dict[int, Curve] = {}
-        self._verdicts: dict[int, str] = {}
+        self._verdicts: dict[int, _Verdict] = {}
 
     def hear(self, report: Report) -> str | None:
         """Take a report of a running trial; returns why the trial is to be stopped, None if it is not.
@@ -46,20 +54,23 @@ class Judge:
             curve.add(step, self._subject.loss(value), report.metrics)
             if self._rule is not None and trial_id not in self._verdicts:
                 self._consider(self._rule, curve)
-        return self._verdicts.get(trial_id)
+        verdict = self._verdicts.get(trial_id)
+        return None if verdict is None else verdict.reason
 
     def close(self, outcome: Outcome) -> Outcome:
         """Take note that a trial is over; returns its outcome, with a value if it was stopped and has one."""
         trial_id, stopped = outcome.trial_id, outcome.state is TrialState.STOPPED
-        curve, why = self._curves.pop(trial_id, None), self._verdicts.pop(trial_id, "")
+        curve, verdict = self._curves.pop(trial_id, None), self._verdicts.pop(trial_id, None)
         if curve is None:
             return outcome
         if self._rule is not None:
             self._rule.close(curve, outcome.state is TrialState.COMPLETED)
         if not stopped:
             return outcome
-        reason = f"{why} ({outcome.reason})" if why and outcome.reason else why or outcome.reason
-        return replace(outcome, value=self._worth(curve), reason=reason)
+        if verdict is None:  # it stopped of its own accord
+            return replace(outcome, value=self._worth(curve))
+        reason = f"{verdict.reason} ({outcome.reason})" if outcome.reason else verdict.reason
+        return replace(outcome, value=verdict.value, reason=reason)
 
     def recall(self, records: Iterable[Record]) -> None:
         """Hear what an earlier process heard, so as to judge as it would have gone on to."""
@@ -74,7 +85,8 @@ class Judge:
         last = self._subject.last_step
         # With its last step a training is complete, and there is nothing left to spare.
         if reason is not None and (last is None or curve.steps[-1] < last):
-            self._verdicts[curve.trial_id] = f"at {self._subject.unit} {curve.steps[-1]}, {reason}"
+            when = f"at {self._subject.unit} {curve.steps[-1]}"
+            self._verdicts[curve.trial_id] = _Verdict(f"{when}, {reason}", self._worth(curve))
 
     def _worth(self, curve: Curve) -> float | None:
         """Return what a stopped trial's curve stands for, in the user's own direction; None if nothing."""
