@@ -23,6 +23,7 @@ class Inbox:
         self._assignment = assignment
         self._line = line
         self._lock = RLock()
+        self._looking = False
         self._meetings: deque[Meeting] = deque()
         self.halted = False
         """Whether the trial, when it looked last, heard that a stopping rule wants it to end."""
@@ -38,11 +39,21 @@ class Inbox:
         return self._meetings.popleft()
 
     def _look(self, patience_s: float) -> None:
-        """Take in all that is there; waits at most so long for the first."""
+        """Take in all that is there; waits at most so long for the first.
+
+        In a signal handler that came in the middle of another look this does nothing: half of a message may
+        have been read.
+        """
         with self._lock:
-            while self._line is not None and self._line.poll(patience_s):
-                self._take(self._line.recv())
-                patience_s = 0.0
+            if self._line is None or self._looking:
+                return
+            self._looking = True
+            try:
+                while self._line.poll(patience_s):
+                    self._take(self._line.recv())
+                    patience_s = 0.0
+            finally:
+                self._looking = False
 
     def _take(self, message: Any) -> None:
         assignment = self._assignment
