@@ -45,6 +45,7 @@ DEFAULT_RULE = "asha:eta=2 + diverged"
 evidence."""
 
 _ETA = Number(2.0, "one in eta goes on at a rung", least=1.1)
+_ALSO = Metrics("", "further metrics for a Pareto front, such as 'latency max:throughput'")
 _FIRST = Count(0, "step of the first rung; 0: the last step // eta ** 3", least=0)
 
 RULES: Mapping[str, Rule] = {
@@ -54,7 +55,8 @@ RULES: Mapping[str, Rule] = {
         {
             "caution": Number(
                 0.5, "at a share x of the steps the worst x ** caution are behind", least=0.1, most=2.0
-            )
+            ),
+            "also": _ALSO,
         },
         needs_last_step=True,
     ),
@@ -64,7 +66,7 @@ RULES: Mapping[str, Rule] = {
         {
             "eta": _ETA,
             "first": _FIRST,
-            "also": Metrics("", "further metrics for a Pareto front, such as 'latency max:throughput'"),
+            "also": _ALSO,
         },
     ),
     "compound": Rule(

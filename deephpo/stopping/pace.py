@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.last_step import last_step_of
+from deephpo.stopping.metrics import further_metrics
+from deephpo.stopping.ranks import Dominance, Front, Point, Ranks, Sorted
 from deephpo.stopping.wording import figure
 
 _CHECKPOINTS = 10
@@ -33,57 +35,70 @@ class Pace:
     and goes on.
 
     caution: at a share x all but the worst x ** caution go on; from 0.3, bold, to 1, cautious.
+    also: further metrics to judge by at the same time, see ``further_metrics``, taken to stay as they are.
+        Then better is who dominates, and a trial goes on if its prospect would come into the Pareto front.  A
+        report that lacks one of them is not judged.
 
     Of each trial two numbers a checkpoint are kept.  The first two conditions are successive halving (Li et
     al. 2020) by ranks that the doubling of steps may change, the third is the optimism of DEEP-BO's gradient
     rule with a curve in place of its line.
     """
 
-    def __init__(self, subject: Subject, *, caution: float = 0.5) -> None:
+    def __init__(self, subject: Subject, *, caution: float = 0.5, also: str = "") -> None:
         self._subject = subject
+        self._also = further_metrics(also)
         self._last = last_step_of(subject, "pace")
         steps = {math.ceil(self._last * 2 ** (-k / 2)) for k in range(1, _CHECKPOINTS + 1)}
         self._steps = sorted(step for step in steps if 2 <= step < self._last)
-        self._checkpoints = [_Checkpoint((step / self._last) ** caution) for step in self._steps]
+        metrics = 1 + len(self._also)
+        self._checkpoints = [_Checkpoint((step / self._last) ** caution, metrics) for step in self._steps]
         self._standings: dict[int, _Standing] = {}
+        self._reached = Front()
         self._best = math.inf
 
     def judge(self, curve: Curve) -> str | None:
         """Return that the trial is behind, with its value and where its pace would bring it."""
         self._best = min(self._best, curve.best)
-        if curve.steps[-1] >= self._last:
+        others = tuple(metric.loss(curve.metrics.get(metric.metric, math.nan)) for metric in self._also)
+        if any(math.isnan(loss) for loss in others):
             return None
-        standing = self._standing(curve)
-        if standing is None or standing.prospect < self._best:
+        self._reached.add((curve.best, *others))
+        standing = self._standing(curve, others)
+        if standing is None or not self._reached.reaches(standing.prospect):
             return None
         return self._reason(standing) if standing.checkpoint.is_behind(standing) else None
 
-    def _standing(self, curve: Curve) -> _Standing | None:
+    def _standing(self, curve: Curve, others: Point) -> _Standing | None:
         """Return where the trial stood at its last checkpoint, which it may come to with this report."""
         k = bisect_right(self._steps, curve.steps[-1])
         before = bisect_right(self._steps, curve.steps[-2]) if len(curve.steps) > 1 else 0
         if k > before:
-            standing = self._arrive(curve, self._checkpoints[k - 1])
+            standing = self._arrive(curve, others, self._checkpoints[k - 1])
             if standing is None:
                 self._standings.pop(curve.trial_id, None)
             else:
                 self._standings[curve.trial_id] = standing
         return self._standings.get(curve.trial_id)
 
-    def _arrive(self, curve: Curve, checkpoint: _Checkpoint) -> _Standing | None:
+    def _arrive(self, curve: Curve, others: Point, checkpoint: _Checkpoint) -> _Standing | None:
         outlook = extrapolate(curve, self._last)
         if outlook is None:
             return None
-        standing = _Standing(checkpoint, curve.steps[-1], curve.best, *outlook)
+        now, next_, prospect = ((loss, *others) for loss in (curve.best, *outlook))
+        standing = _Standing(checkpoint, curve.steps[-1], now, next_, prospect)
         checkpoint.enter(standing)
         return standing
 
     def _reason(self, standing: _Standing) -> str:
-        better, all_here = standing.checkpoint.ahead_of(standing), len(standing.checkpoint.losses)
-        had, comes_to = figure(self._subject, standing.loss), figure(self._subject, standing.prospect)
+        better, all_here = standing.checkpoint.ahead_of(standing), len(standing.checkpoint)
+        had, comes_to = figure(self._subject, standing.now[0]), figure(self._subject, standing.prospect[0])
+        what, bound = f"its best, {had}", f"no better than {figure(self._subject, self._best)}"
+        if self._also:
+            metrics = " and ".join(metric.metric for metric in self._also)
+            what, bound = f"it in {metrics} and its best, {had}", "which is not in the Pareto front"
         return (
-            f"at step {standing.step}, {better} of {all_here} trials were better than its best, {had}, and "
-            f"its pace would bring it to {comes_to}, no better than {figure(self._subject, self._best)}"
+            f"at step {standing.step}, {better} of {all_here} trials were better than {what}, and its pace "
+            f"would bring it to {comes_to}, {bound}"
         )
 
     def close(self, curve: Curve, completed: bool) -> None:
@@ -94,34 +109,37 @@ class Pace:
 class _Checkpoint:
     """What all trials that came to a step had there, in order; ``share`` of them are behind."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, metrics: int) -> None:
         self._ahead = 1 - share
-        self.losses: list[float] = []
-        self._next: list[float] = []
+        self._now: Ranks = Sorted() if metrics == 1 else Dominance(metrics)
+        self._next: Ranks = Sorted() if metrics == 1 else Dominance(metrics)
+
+    def __len__(self) -> int:
+        return len(self._now)
 
     def enter(self, standing: _Standing) -> None:
-        insort(self.losses, standing.loss)
-        insort(self._next, standing.next)
+        self._now.enter(standing.now)
+        self._next.enter(standing.next)
 
     def ahead_of(self, standing: _Standing) -> int:
-        """Return how many had a better loss."""
-        return bisect_left(self.losses, standing.loss)
+        """Return how many were better."""
+        return self._now.better_than(standing.now)
 
     def is_behind(self, standing: _Standing) -> bool:
         """Return whether too many are better, by what they had and by what they would have next."""
-        enough = max(1.0, self._ahead * len(self.losses))
-        return self.ahead_of(standing) >= enough and bisect_left(self._next, standing.next) >= enough
+        enough = max(1.0, self._ahead * len(self))
+        return self.ahead_of(standing) >= enough and self._next.better_than(standing.next) >= enough
 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """Where a trial stood at a checkpoint: its best loss, and its ``Outlook``."""
+    """Where a trial stood at a checkpoint: its best loss, and its ``Outlook``, each with its other losses."""
 
     checkpoint: _Checkpoint
     step: int
-    loss: float
-    next: float
-    prospect: float
+    now: Point
+    next: Point
+    prospect: Point
 
 
 class Outlook(NamedTuple):

@@ -171,6 +171,41 @@ class TestSideBySide:
         assert (time.perf_counter() - start) / reports < 0.2e-3
 
 
+class TestSeveralObjectives:
+    def field(self, train):
+        """A rule that has seen accurate trials that are slow, and poor ones that are fast."""
+        rule = Pace(ERROR, also="latency")
+        for k in range(6):
+            train(rule, ERROR, power_law(0.1), others={"latency": 9.0 + k})
+            train(rule, ERROR, power_law(0.4), others={"latency": 1.0 + k})
+        return rule
+
+    def test_who_is_worse_in_one_and_better_in_another_goes_on(self, train):
+        rule = self.field(train)
+        assert train(rule, ERROR, power_law(0.25), others={"latency": 4.0}) is None
+        assert train(rule, ERROR, power_law(0.7), others={"latency": 0.5}) is None
+
+    def test_who_most_dominate_stops(self, train):
+        step, reason = train(self.field(train), ERROR, power_law(0.6), others={"latency": 20.0})
+        assert step <= 25
+        assert "better than it in latency and its best, " in reason
+        assert reason.endswith("which is not in the Pareto front")
+
+    def test_whose_pace_brings_it_into_the_front_goes_on(self, train):
+        rule = self.field(train)
+        assert train(rule, ERROR, power_law(0.0, rate=0.7), others={"latency": 8.9}) is None
+
+    def test_a_metric_that_is_to_be_large(self, train):
+        rule = Pace(ERROR, also="max:throughput")
+        for k in range(8):
+            train(rule, ERROR, power_law(0.1), others={"throughput": 100.0 + k})
+        assert train(rule, ERROR, power_law(0.4), others={"throughput": 200.0}) is None
+        assert train(rule, ERROR, power_law(0.4), others={"throughput": 50.0}) is not None
+
+    def test_reports_without_the_other_metric_are_not_judged(self, train):
+        assert train(self.field(train), ERROR, power_law(0.9)) is None
+
+
 class TestByName:
     def test_its_option(self):
         assert isinstance(create_rule("pace:caution=0.6", ERROR), Pace)
