@@ -1,13 +1,15 @@
 import math
 import sys
+from multiprocessing import Pipe
 
 import numpy as np
 import pytest
 
-from deephpo.errors import UserError
+from deephpo.errors import TrialStopped, UserError
 from deephpo.trial import Report
 from deephpo.worker.context import DEVICE_VARIABLE, Context, as_number, numbers_of
-from deephpo.worker.messages import Assignment
+from deephpo.worker.inbox import Inbox
+from deephpo.worker.messages import Assignment, Halt
 from deephpo.worker.place import Place
 
 
@@ -98,6 +100,69 @@ def test_a_trial_is_to_stop_shortly_before_the_end(tmp_path, monkeypatch):
 def test_a_trial_that_starts_after_the_end_is_to_stop_at_once(tmp_path):
     context = Context(Assignment(4, {}, 0, str(tmp_path), left_s=-3.0), None, print)
     assert (context.time_left(), context.should_stop()) == (0.0, True)
+
+
+@pytest.fixture
+def told(tmp_path, sent):
+    """Return a function that returns the context of one of so many processes, and what says stop to it."""
+    lines = []
+
+    def told(rank=0, size=1):
+        theirs, ours = Pipe()
+        lines.append((theirs, ours))
+        place = Place(rank, tuple(range(1, size + 1)), ("a",) * size)
+        assignment = Assignment(4, {}, 99, str(tmp_path), place=place)
+        return Context(assignment, 50, sent.append, Inbox(assignment, ours)), lambda: theirs.send(Halt(4))
+
+    yield told
+    for line in lines:
+        for end in line:
+            end.close()
+
+
+def test_a_trial_that_is_to_stop_says_its_report_and_hears_of_it(told, sent):
+    context, stop = told()
+    context.report(1, loss=0.5)
+    assert (context.stopped, context.should_stop()) == (False, False)
+    stop()
+    with pytest.raises(TrialStopped):
+        context.report(2, loss=0.4)
+    assert sent == [Report(4, 1, {"loss": 0.5}), Report(4, 2, {"loss": 0.4})]
+    assert (context.stopped, context.should_stop()) == (True, True)
+    with pytest.raises(TrialStopped):
+        context.report(3, loss=0.3)
+
+
+def test_a_trial_that_asks_is_told_without_a_report(told):
+    context, stop = told()
+    stop()
+    assert context.should_stop()
+    assert context.stopped
+    assert context.time_left() == math.inf
+
+
+def test_the_end_of_the_time_is_no_verdict(tmp_path):
+    context = Context(Assignment(4, {}, 0, str(tmp_path), left_s=-3.0), None, print)
+    context.report(1, loss=0.5)
+    assert (context.should_stop(), context.stopped) == (True, False)
+
+
+def test_of_several_ranks_the_first_is_told_and_none_is_torn_from_the_others(told, sent):
+    context, stop = told(0, size=2)
+    stop()
+    context.report(1, loss=0.5)
+    context.report(2, loss=0.5)
+    assert (context.stopped, context.should_stop(), len(sent)) == (True, True, 2)
+    other, _ = told(1, size=2)
+    other.report(1, loss=0.5)
+    assert (other.stopped, other.should_stop()) == (False, False)
+
+
+def test_a_wrong_report_is_refused_before_the_trial_hears_that_it_is_to_stop(told):
+    context, stop = told()
+    stop()
+    with pytest.raises(TypeError):
+        context.report(1, loss="low")
 
 
 def test_a_report_is_sent_as_plain_numbers(context, sent):

@@ -1,13 +1,15 @@
 import math
 import sys
+from multiprocessing import Pipe
 
 import numpy as np
 import pytest
 
-from deephpo import Fidelity, Float, Problem, TrialState, UserError
+from deephpo import Fidelity, Float, Problem, TrialState, TrialStopped, UserError
 from deephpo.trial import Report
 from deephpo.worker.evaluation import checked_ranks, evaluate, ranks_of
-from deephpo.worker.messages import Assignment, PartEnded
+from deephpo.worker.inbox import Inbox
+from deephpo.worker.messages import Assignment, Halt, PartEnded
 from deephpo.worker.place import ALONE, Place
 
 
@@ -209,6 +211,131 @@ def test_what_a_second_process_reports_is_checked_and_not_sent(outcome_of):
     assert outcome_of(lambda config, ctx: ctx.report(1, loss=1.0), sent, SECOND) == PartEnded(3)
     assert sent == []
     assert outcome_of(lambda config, ctx: ctx.report(1, loss="low"), sent, SECOND).state is TrialState.FAILED
+
+
+# What a stopping rule ends.
+
+
+@pytest.fixture
+def told(tmp_path):
+    """Return a function that evaluates a trial which is told to stop when it has reported so often."""
+
+    def told(run, after=2, place=ALONE):
+        problem = Problem([Float("x", 0.0, 1.0)], run, objective="loss")
+        theirs, ours = Pipe()
+        assignment = Assignment(3, {"x": 0.25}, 7, str(tmp_path), place=place)
+        sent = []
+
+        def send(message):
+            sent.append(message)
+            if len(sent) == after:
+                theirs.send(Halt(3))
+
+        with theirs, ours:
+            outcome = evaluate(problem, assignment, send, Inbox(assignment, ours))
+        return outcome, [message.step for message in sent]
+
+    return told
+
+
+def train(ctx, most=10):
+    """Report so often, and return what a training returns."""
+    for step in range(1, most + 1):
+        ctx.report(step, loss=1 / step)
+    return {"loss": 0.5, "steps": step}
+
+
+def test_a_trial_that_is_told_to_stop_ends_with_its_next_report(told):
+    outcome, steps = told(lambda config, ctx: train(ctx))
+    assert (outcome.state, outcome.value, outcome.reason) == (TrialState.STOPPED, None, "")
+    assert (outcome.detail, steps) == ("", [1, 2])
+
+
+def test_what_catches_every_exception_does_not_swallow_the_stop_and_what_is_to_be_cleaned_up_is(told):
+    cleaned = []
+
+    def run(config, ctx):
+        for step in range(10):
+            try:
+                ctx.report(step, loss=1.0)
+            except Exception:  # noqa: BLE001  (as trainings do around a single bad batch)
+                continue
+            finally:
+                cleaned.append(step)
+
+    outcome, steps = told(run)
+    assert outcome.state is TrialState.STOPPED
+    assert cleaned == steps == [0, 1]
+
+
+@pytest.mark.parametrize("place", [ALONE, FIRST])
+def test_a_trial_that_returns_after_it_heard_was_stopped_and_its_metrics_are_kept(told, place):
+    def run(config, ctx):
+        for step in range(1, 10):
+            if ctx.should_stop():
+                break
+            ctx._send(Report(3, step, {"loss": 1.0}))
+        return {"loss": 0.5, "steps": step}
+
+    outcome, steps = told(run, place=place)
+    assert (outcome.state, outcome.value, steps) == (TrialState.STOPPED, None, [1, 2])
+    assert outcome.metrics == {"loss": 0.5, "steps": 3.0}
+    assert outcome.reason == ""
+
+
+def test_a_trial_that_takes_no_notice_of_the_stop_and_returns_was_stopped(told):
+    def run(config, ctx):
+        try:
+            train(ctx)
+        except TrialStopped:
+            return 0.5
+
+    assert told(run)[0].state is TrialState.STOPPED
+
+
+def test_a_trial_that_was_done_before_it_looked_is_complete(told):
+    def run(config, ctx):
+        train(ctx, 1)
+        ctx._send(Report(3, 2, {"loss": 1.0}))
+        return 0.5
+
+    outcome, steps = told(run)
+    assert (outcome.state, outcome.value, steps) == (TrialState.COMPLETED, 0.5, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(ValueError("no checkpoint"), "ValueError: no checkpoint"), (UserError("Ah."), "Ah.")],
+)
+def test_what_fails_after_it_heard_was_stopped_and_says_what_failed(told, error, reason):
+    def run(config, ctx):
+        try:
+            train(ctx)
+        finally:
+            raise error
+
+    outcome, _ = told(run)
+    assert (outcome.state, outcome.reason) == (TrialState.STOPPED, reason)
+
+
+@pytest.mark.parametrize("returned", [None, math.nan, 0.5])
+def test_what_a_stopped_trial_returns_need_not_be_a_value(told, returned):
+    def run(config, ctx):
+        while not ctx.stopped:
+            ctx._send(Report(3, 1, {"loss": 1.0}))
+        return returned
+
+    outcome, _ = told(run)
+    assert (outcome.state, outcome.value) == (TrialState.STOPPED, None)
+
+
+def test_a_trial_may_stop_of_its_own_accord(outcome_of):
+    def run(config):
+        raise TrialStopped
+
+    assert outcome_of(run).state is TrialState.STOPPED
+    assert outcome_of(run, place=FIRST).state is TrialState.STOPPED
+    assert outcome_of(run, place=SECOND) == PartEnded(3)
 
 
 # How many processes a problem wants.

@@ -18,7 +18,7 @@ from deephpo.worker.process import TrialProcess
 
 SOURCE = """
 import ctypes, os, signal, stat, subprocess, sys, threading, time
-from deephpo import Categorical, Problem, Space
+from deephpo import Categorical, Problem, Space, TrialStopped
 
 def run(config, ctx):
     print("trial", ctx.trial_id, flush=True)
@@ -150,6 +150,55 @@ def meet(ctx):
 def part(ctx):
     print("part", os.getpid(), flush=True)
     return "anything" if ctx.trial_id % 2 else None
+
+def train(ctx):
+    for step in range(1, 1000):
+        ctx.report(step, loss=1 / step)
+        time.sleep(0.01)
+    return 0.5
+
+def ignore(ctx):
+    signal.signal(signal.SIGTERM, lambda *_: ctx.directory.joinpath("asked").touch())
+    try:
+        train(ctx)
+    except BaseException:
+        time.sleep(1000)
+
+def deaf(ctx):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to leave"))
+    time.sleep(1000)
+
+def late(ctx):
+    while not ctx.stopped:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    return {"loss": 0.5, "pid": os.getpid()}
+
+def dies_of_it(ctx):
+    while not ctx.should_stop():
+        time.sleep(0.01)
+    os._exit(7)
+
+def threads_that_ask(ctx):
+    asked = []
+    def ask(thread):
+        for step in range(10_000):
+            if ctx.should_stop():
+                asked.append(thread)
+                return
+            if step % 8 == thread:
+                try:
+                    ctx.report(step + 1, thread=thread)
+                except TrialStopped:
+                    asked.append(thread)
+                    return
+            time.sleep(0.001)
+    started = [threading.Thread(target=ask, args=(k,)) for k in range(8)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    return {"loss": 0.5, "asked": len(set(asked))}
 
 def gorge(ctx):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -671,3 +720,131 @@ def test_a_member_that_waits_for_the_leader_can_be_asked_to_leave(start):
     process.terminate()
     wait_until(lambda: process.poll() == [] and not process.sources)
     assert not process.busy
+
+
+# A trial that a stopping rule ends.
+
+
+def told_to_stop(process, what, trial_id=3, grace_s=30.0, **options):
+    """Tell a trial to stop when it has begun; returns what is heard until it ends, and how long that took."""
+    begin(process, what, trial_id, **options)
+    messages_until(process, Report)
+    time.sleep(0.05)  # else the first report may still hear it
+    began = time.monotonic()
+    process.stop(trial_id, grace_s)
+    return messages_until(process, Outcome), time.monotonic() - began
+
+
+def test_a_trial_that_is_told_to_stop_does_so_at_once_and_keeps_its_child(start):
+    process = start()
+    pid = pid_of(process)
+    messages, seconds = told_to_stop(process, "train")
+    assert (messages[-1], seconds < 2) == (Outcome(3, TrialState.STOPPED), True)
+    assert pid_of(process) == pid
+
+
+def test_a_trial_that_ends_in_its_own_way_in_its_grace_is_left_alone(start):
+    process = start()
+    messages, seconds = told_to_stop(process, "late")
+    assert (messages[-1].state, messages[-1].reason) == (TrialState.STOPPED, "")
+    assert 0.3 <= seconds < 3
+    assert pid_of(process) == messages[-1].metrics["pid"]
+
+
+@pytest.mark.parametrize("what", ["train", "ignore"])
+def test_no_trial_hears_what_was_meant_for_another(start, monkeypatch, what):
+    monkeypatch.setattr(processes, "GRACE_S", 0.1)
+    process = start()
+    messages_until(process, Loaded)
+    process.stop(3, 0.0)  # nobody is there
+    begin(process, "slow", 3)
+    process.stop(2, 0.0)
+    process.stop(4, 0.0)
+    assert messages_until(process, Outcome)[-1].state is TrialState.COMPLETED
+    process.stop(3, 0.0)  # the two crossed on their way
+    messages, _ = told_to_stop(process, what, 4, grace_s=0.3)
+    assert messages[-1].state is TrialState.STOPPED
+    process.stop(4, 0.0)
+    assert outcome_of(process, "slow", 5).state is TrialState.COMPLETED
+
+
+def test_a_stop_that_comes_before_the_trial_began_is_none(start):
+    process = start("import time\ntime.sleep(0.3)\n" + SOURCE)
+    begin(process, "slow", 3)
+    process.stop(3, 0.0)
+    assert messages_until(process, Outcome)[-1].state is TrialState.COMPLETED
+
+
+def test_a_stop_that_a_trial_never_looked_for_does_not_reach_the_next(start):
+    process = start()
+    messages_until(process, Loaded)
+    begin(process, "chat", 3)
+    time.sleep(0.3)
+    process.stop(3, 30.0)  # nobody has read yet that it is over
+    assert messages_until(process, Outcome)[-1].state is TrialState.COMPLETED
+    assert outcome_of(process, "slow", 4).state is TrialState.COMPLETED
+    # The same trial once more, which starts anew.
+    assert outcome_of(process, "slow", 3).state is TrialState.COMPLETED
+
+
+def test_a_trial_that_does_not_stop_is_asked_to_leave_then_killed_and_the_next_child_is_fresh(
+    start, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(processes, "GRACE_S", 0.5)
+    process = start()
+    pid = pid_of(process)
+    messages, seconds = told_to_stop(process, "ignore", grace_s=0.4, directory=tmp_path)
+    assert (messages[-1].trial_id, messages[-1].state) == (3, TrialState.STOPPED)
+    assert messages[-1].reason == "it did not stop by itself"
+    assert 0.9 <= seconds < 4
+    assert (tmp_path / "asked").exists()
+    assert gone(pid)
+    assert pid_of(process) != pid
+
+
+def test_a_trial_that_never_looks_may_still_leave_when_it_is_asked_to(start):
+    process = start()
+    pid = pid_of(process)
+    messages, seconds = told_to_stop(process, "deaf", grace_s=0.3)
+    assert messages[-1] == Outcome(3, TrialState.STOPPED, reason="it did not stop by itself")
+    assert 0.3 <= seconds < 3
+    assert pid_of(process) != pid
+
+
+def test_the_grace_runs_from_the_first_word(start, monkeypatch):
+    monkeypatch.setattr(processes, "GRACE_S", 0.1)
+    process = start()
+    begin(process, "hang", 3)
+    messages_until(process, Report)
+    process.stop(3, 0.4)
+    began = time.monotonic()
+    process.stop(3, 60.0)
+    assert messages_until(process, Outcome)[-1].state is TrialState.STOPPED
+    assert time.monotonic() - began < 5
+
+
+def test_a_trial_that_dies_when_it_is_to_stop_was_stopped_and_says_how_it_died(start):
+    process = start()
+    messages, _ = told_to_stop(process, "dies_of_it")
+    assert (messages[-1].state, messages[-1].reason) == (
+        TrialState.STOPPED,
+        "the trial's process exited with code 7",
+    )
+    outcome = outcome_of(process, "leave", 4)  # that was the trial before's
+    assert outcome.state is TrialState.FAILED
+
+
+def test_several_threads_may_report_and_ask_while_the_word_comes(start):
+    process = start()
+    messages, seconds = told_to_stop(process, "threads_that_ask")
+    assert (messages[-1].state, seconds < 5) == (TrialState.STOPPED, True)
+    assert messages[-1].metrics["asked"] == 8
+    assert outcome_of(process, "value", 4).value == 0.5
+
+
+def test_a_stopped_trial_that_breaks_a_limit_in_its_grace_is_ended_for_that(start):
+    process = start(limits=Limits(timeout_s=0.8))
+    messages, seconds = told_to_stop(process, "deaf")
+    assert messages[-1].state is TrialState.STOPPED
+    assert messages[-1].reason == "it ran longer than the trial timeout of 0.8 s"
+    assert seconds < 5

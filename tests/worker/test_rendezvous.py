@@ -9,7 +9,6 @@ from deephpo.worker.messages import Assignment, Meeting
 from deephpo.worker.place import Place
 from deephpo.worker.rendezvous import Rendezvous
 
-
 LINES = []
 """The search's ends, which stay open: a line that is closed is a search that is gone."""
 
