@@ -25,17 +25,22 @@ def test_what_flows_is_frozen(value, field):
         setattr(value, field, None)
 
 
-@pytest.mark.parametrize("state", [state for state in TrialState if state is not TrialState.COMPLETED])
-def test_a_trial_that_did_not_complete_has_no_value(state):
+@pytest.mark.parametrize("state", [TrialState.FAILED, TrialState.PREEMPTED])
+def test_a_trial_that_was_not_to_end_has_no_value(state):
     assert Outcome(3, state, reason="why").value is None
-    with pytest.raises(ValueError, match=f"if and only if it completed: {state}, 0.5"):
+    with pytest.raises(ValueError, match=f"A trial that {state} has no value, but here it is 0.5"):
         Outcome(3, state, 0.5)
 
 
 def test_a_trial_that_completed_has_a_value():
     assert Outcome(3, TrialState.COMPLETED, 0.0).value == 0.0
-    with pytest.raises(ValueError, match="if and only if it completed: completed, None"):
+    with pytest.raises(ValueError, match=r"A trial that completed has a value\."):
         Outcome(3, TrialState.COMPLETED)
+
+
+@pytest.mark.parametrize("value", [0.0, None])
+def test_a_trial_that_was_stopped_may_have_a_value(value):
+    assert Outcome(3, TrialState.STOPPED, value).value == value
 
 
 @pytest.mark.parametrize("state", TrialState)
