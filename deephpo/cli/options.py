@@ -34,6 +34,7 @@ _OLDER = {
     "ranks_per_trial": {"value": None, "origin": "default"},
     "stop": {"value": "none", "origin": "default"},
     "stopped_value": {"value": "best", "origin": "default"},
+    "promote": {"value": False, "origin": "default"},
     **{name: {"value": None, "origin": "default"} for name in ("goal", "plateau", "node_hours")},
 }
 """What journals lack that are older than these options."""
@@ -61,6 +62,8 @@ class SearchOptions:
     """The stopping rule, as ``deephpo.stopping.create`` reads it; "none" for none."""
     stopped_value: Lesson
     """Which of its values a stopped trial stands for."""
+    promote: bool
+    """Whether stopped trials go on from their checkpoints when they are among the best after all."""
     workers: int | None
     ranks_per_trial: int | None
     """How many workers train a trial together; None: as the problem says."""
@@ -90,6 +93,7 @@ class SearchOptions:
             "node_hours": self.node_hours,
             "stop": self.stop,
             "stopped_value": self.stopped_value,
+            "promote": self.promote,
             "workers": self.workers,
             "ranks_per_trial": self.ranks_per_trial,
             "retries": self.retries,
@@ -195,6 +199,13 @@ def add_stopping_arguments(parser: argparse.ArgumentParser) -> None:
         "--stopped-value",
         choices=LESSONS,
         help=f"which of its values a stopped trial stands for (default: {LESSONS[0]})",
+    )
+    group.add_argument(
+        "--promote",
+        action="store_const",
+        const=True,
+        help="let a trial that asha or hyperband stopped go on from its own checkpoint when it is among the "
+        "best after all (default: it stays stopped)",
     )
 
 
@@ -313,6 +324,7 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
         "node_hours": None,
         "stop": AUTO,
         "stopped_value": LESSONS[0],
+        "promote": False,
         "workers": None,
         "ranks_per_trial": None,
         "run_dir": None,

@@ -140,6 +140,7 @@ class Session:
             retries=options.retries,
             lease_s=lease_s,
             resumable=declaration.resumable,
+            promote=options.promote,
             workers=workers,
             interim=_interim(declaration, options),
             synchronous=options.synchronous,
@@ -336,7 +337,12 @@ def _judge(declaration: Declaration, options: SearchOptions) -> Judge:
     if fidelity is not None:
         subject = replace(subject, last_step=fidelity.high, unit=fidelity.name)
     rule = None if options.stop == NO_RULE else create_rule(options.stop, subject)
-    return Judge(rule, subject, options.stopped_value)
+    if options.promote and not declaration.resumable:
+        raise OptionError(
+            "--promote lets stopped trials go on from their own checkpoints, which this problem does not "
+            "have: let run() save and load them in ctx.directory, and say Problem(..., resumable=True)."
+        )
+    return Judge(rule, subject, options.stopped_value, options.promote)
 
 
 def _interim(declaration: Declaration, options: SearchOptions) -> str | None:

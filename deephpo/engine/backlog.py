@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from deephpo.engine.incumbent import Incumbent
 from deephpo.engine.node_time import NodeTime
-from deephpo.storage.records import Begun, Ended, Record, Started, Suggested, WorkerLost
+from deephpo.storage.records import Begun, Ended, Promoted, Record, Started, Suggested, WorkerLost
 from deephpo.trial import Trial, TrialState
 
 
@@ -18,6 +18,8 @@ class Backlog:
 
     waiting: tuple[Trial, ...] = ()
     """Suggested and not settled: first those that had been started, then the others."""
+    paused: tuple[Trial, ...] = ()
+    """Stopped, but may go on."""
     suggested: int = 0
     settled: int = 0
     succeeded: int = 0
@@ -28,7 +30,7 @@ class Backlog:
     node_s: float = 0.0
     """How long the hosts of the workers were there, all together."""
     starts: Counter[int] = field(default_factory=Counter)
-    """How often each waiting trial was started."""
+    """How often each trial was started that waits or is paused."""
     losses: Counter[int] = field(default_factory=Counter)
     """How often each waiting trial lost a worker."""
     sizes: Counter[int] = field(default_factory=Counter)
@@ -42,6 +44,7 @@ class Backlog:
 def backlog_of(records: Iterable[Record]) -> Backlog:
     """Return what is still owed after these records."""
     open_trials: dict[int, Trial] = {}
+    paused: dict[int, Trial] = {}
     starts: Counter[int] = Counter()
     losses: Counter[int] = Counter()
     sizes: Counter[int] = Counter()
@@ -60,18 +63,24 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
             case Started():
                 starts[record.trial_id] += 1
             case Ended(outcome=outcome) if outcome.state is not TrialState.PREEMPTED:
-                del open_trials[outcome.trial_id]
+                trial = open_trials.pop(outcome.trial_id)
+                if outcome.state is TrialState.STOPPED and outcome.value is not None:
+                    paused[trial.id] = trial
                 settled, succeeded = settled + 1, succeeded + (outcome.value is not None)
                 incumbent.take(outcome.value)
+            case Promoted():
+                open_trials[record.trial_id] = paused.pop(record.trial_id)
+                settled, succeeded = settled - 1, succeeded - 1
             case WorkerLost() if isinstance(before, Ended) and _lost_with(record, before):
                 losses[before.outcome.trial_id] += 1
             case _:
                 pass
         before = record
     waiting = sorted(open_trials.values(), key=lambda trial: (trial.id not in starts, trial.id))
-    kept = [trial.id for trial in waiting]
+    kept = [trial.id for trial in (*waiting, *paused.values())]
     return Backlog(
         tuple(waiting),
+        tuple(paused.values()),
         suggested,
         settled,
         succeeded,

@@ -50,6 +50,7 @@ from deephpo.storage.records import (
     Finished,
     Ignored,
     Judged,
+    Promoted,
     Reported,
     Started,
     Suggested,
@@ -84,6 +85,8 @@ class Coordinator:
         self._losses = Counter(backlog.losses)
         self._durations = Durations()
         self._judge = judge or Judge(None, Subject(""))
+        self._paused = {trial.id: trial for trial in backlog.paused} if terms.promote else {}
+        """The stopped trials that may go on."""
 
     @property
     def thinking(self) -> bool:
@@ -104,6 +107,7 @@ class Coordinator:
             if self.exit_code is not None:
                 return actions
         actions += self._call_the_roll(now_s)
+        actions += self._promote(now_s)
         self._buffer.fit_to(self._left)
         return actions + (self._end_if_done(now_s) or self._go_on(now_s))
 
@@ -254,8 +258,21 @@ class Coordinator:
         outcome = self._judge.close(outcome)
         self._standing.take(outcome)
         self._demand.close_batch()
-        del self._starts[trial.id], self._losses[trial.id]
+        del self._losses[trial.id]
+        if self._terms.promote and outcome.state is TrialState.STOPPED and outcome.value is not None:
+            self._paused[trial.id] = trial
+        else:
+            del self._starts[trial.id]
         return [Write(Ended(now_s, worker, outcome)), Tell(trial, outcome)]
+
+    def _promote(self, now_s: float) -> list[Action]:
+        """Let stopped trials go on that are among the best by now; they go out before all others."""
+        actions: list[Action] = []
+        while (trial_id := self._judge.promotion()) is not None:
+            self._standing.reopen()
+            self._buffer.put_back(self._paused.pop(trial_id))
+            actions.append(Write(Promoted(now_s, trial_id)))
+        return actions
 
     def _ignore(self, worker: int, outcome: Outcome, now_s: float) -> list[Action]:
         """Say that a result came too late; a worker that was only slow is welcome again."""

@@ -36,6 +36,11 @@ class Standing:
         if self._unproven:
             self._failures[outcome.reason] += 1
 
+    def reopen(self) -> None:
+        """Take note that a trial that was stopped, and has a value, is not settled after all."""
+        self.settled -= 1
+        self.succeeded -= 1
+
     def end(self, node_s: float) -> str | None:
         """Return why the search is at its end, None if it is not; node_s: for how long it had its hosts."""
         terms, incumbent = self._terms, self._incumbent

@@ -31,6 +31,8 @@ class Terms:
     """A worker that is silent for longer is taken for lost; None: the driver always knows who is there."""
     resumable: bool = False
     """Whether a trial goes on from its own checkpoint when it is started again."""
+    promote: bool = False
+    """Whether stopped trials may go on from their checkpoints."""
     workers: int | None = None
     """How many workers there can be; when so many are lost the search ends.  None: more may come."""
     interim: str | None = None

@@ -36,7 +36,8 @@ class SuccessiveHalving:
         dominated by fewer than n / eta trials, so one that could still come into the Pareto front does.  A
         report that lacks one of them is not judged.
 
-    Of each trial one number a rung is kept, no curve.
+    Of each trial one number a rung is kept, no curve; of one that is stopped its number too, as it may be
+    promoted: then this is the form of ASHA that pauses trials.
     """
 
     def __init__(self, subject: Subject, *, eta: float = 2.0, first: int = 0, also: str = "") -> None:
@@ -55,8 +56,21 @@ class SuccessiveHalving:
             better = rung.enter(curve)
             kept = math.ceil(len(rung) / self._eta)
             if better is not None and better >= kept and len(rung) >= self._eta:
+                if isinstance(rung, Rung):
+                    rung.pause(curve)
                 return rung.reason(curve, kept)
         return None
+
+    @property
+    def promotes(self) -> bool:
+        """Whether stopped trials can go on: not with several objectives, among which there is no order."""
+        return not self._also
+
+    def promote(self) -> int | None:
+        """Return a trial that is in the best 1 / eta of the rung where it stopped, the highest rung first."""
+        rungs = [rung for rung in reversed(self._rungs) if isinstance(rung, Rung)]
+        promoted = (rung.promote(math.floor(len(rung) / self._eta)) for rung in rungs)
+        return next((trial_id for trial_id in promoted if trial_id is not None), None)
 
     def _reached(self, curve: Curve) -> list[_Rung]:
         """Return the rungs at the steps from after the last report but one up to the last one."""

@@ -48,5 +48,12 @@ class Hyperband:
         bracket = self.bracket(curve.trial_id)
         return self._brackets[bracket].judge(curve) if bracket < len(self._brackets) else None
 
+    promotes = True
+
+    def promote(self) -> int | None:
+        """Return a stopped trial that is among the best of a rung by now."""
+        promoted = (bracket.promote() for bracket in self._brackets)
+        return next((trial_id for trial_id in promoted if trial_id is not None), None)
+
     def close(self, curve: Curve, completed: bool) -> None:
         """Nothing is kept of a curve."""

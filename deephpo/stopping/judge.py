@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
+from deephpo.errors import OptionError
 from deephpo.stopping.curve import Curve, Subject
-from deephpo.stopping.rule import StoppingRule
-from deephpo.storage.records import Ended, Record, Reported
+from deephpo.stopping.rule import PromotingRule, StoppingRule
+from deephpo.storage.records import Ended, Promoted, Record, Reported
 from deephpo.trial import Outcome, Report, TrialState
 
 Lesson = Literal["best", "last"]
@@ -29,14 +31,25 @@ class Judge:
     """Knows the curves of all trials that are not over.
 
     rule: None if no trial is ever to be stopped.  lesson: which value a stopped trial stands for.
+    promote: whether stopped trials go on when the rule takes its verdict back; raises OptionError if it is
+    one that never does.
     """
 
-    def __init__(self, rule: StoppingRule | None, subject: Subject, lesson: Lesson = "best") -> None:
+    def __init__(
+        self, rule: StoppingRule | None, subject: Subject, lesson: Lesson = "best", promote: bool = False
+    ) -> None:
+        self._promoting = _promoting(rule) if promote else None
         self._rule = rule
         self._subject = subject
         self._lesson = lesson
         self._curves: dict[int, Curve] = {}
         self._verdicts: dict[int, _Verdict] = {}
+        self._paused: dict[int, Curve] = {}
+        """The curves of stopped trials that may be promoted."""
+        self._pardoned: set[int] = set()
+        """The trials that are to be promoted as soon as they have stopped."""
+        self._due: deque[int] = deque()
+        """The trials that are to be promoted now."""
 
     def hear(self, report: Report) -> str | None:
         """Take a report of a running trial; returns why the trial is to be stopped, None if it is not.
@@ -69,8 +82,23 @@ class Judge:
             return outcome
         if verdict is None:  # it stopped of its own accord
             return replace(outcome, value=self._worth(curve))
+        if self._promoting is not None:
+            self._pause(curve)
         reason = f"{verdict.reason} ({outcome.reason})" if outcome.reason else verdict.reason
         return replace(outcome, value=verdict.value, reason=reason)
+
+    def promotion(self) -> int | None:
+        """Return a stopped trial that is to go on after all, each once; None if there is none."""
+        while self._promoting is not None and (trial_id := self._promoting.promote()) is not None:
+            if trial_id in self._paused:
+                self._due.append(trial_id)
+            elif trial_id in self._verdicts:
+                self._pardoned.add(trial_id)
+        if not self._due:
+            return None
+        trial_id = self._due.popleft()
+        self._curves[trial_id] = self._paused.pop(trial_id)
+        return trial_id
 
     def recall(self, records: Iterable[Record]) -> None:
         """Hear what an earlier process heard, so as to judge as it would have gone on to."""
@@ -79,6 +107,8 @@ class Judge:
                 self.hear(record.report)
             elif isinstance(record, Ended) and record.outcome.state is not TrialState.PREEMPTED:
                 self.close(record.outcome)
+            elif isinstance(record, Promoted):
+                self.promotion()
 
     def _consider(self, rule: StoppingRule, curve: Curve) -> None:
         reason = rule.judge(curve)
@@ -88,7 +118,22 @@ class Judge:
             when = f"at {self._subject.unit} {curve.steps[-1]}"
             self._verdicts[curve.trial_id] = _Verdict(f"{when}, {reason}", self._worth(curve))
 
+    def _pause(self, curve: Curve) -> None:
+        self._paused[curve.trial_id] = curve
+        if curve.trial_id in self._pardoned:
+            self._pardoned.remove(curve.trial_id)
+            self._due.append(curve.trial_id)
+
     def _worth(self, curve: Curve) -> float | None:
         """Return what a stopped trial's curve stands for, in the user's own direction; None if nothing."""
         loss = curve.best if self._lesson == "best" else curve.losses[-1]
         return self._subject.loss(loss) if math.isfinite(loss) else None
+
+
+def _promoting(rule: StoppingRule | None) -> PromotingRule:
+    if isinstance(rule, PromotingRule) and rule.promotes:
+        return rule
+    raise OptionError(
+        "--promote continues trials that successive halving stopped, so it needs a rule such as "
+        "--stop asha or --stop hyperband, and one objective."
+    )

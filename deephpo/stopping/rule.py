@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from deephpo.stopping.curve import Curve
 
@@ -28,3 +28,15 @@ class StoppingRule(Protocol):
 
         Not called for a trial that goes out again: its curve goes on where it was.
         """
+
+
+@runtime_checkable
+class PromotingRule(StoppingRule, Protocol):
+    """A rule that can take a verdict back, when what came since makes a stopped trial one of the best."""
+
+    @property
+    def promotes(self) -> bool:
+        """Whether it can with the options that it has."""
+
+    def promote(self) -> int | None:
+        """Return a trial that it stopped and that is to go on after all, each once; None if there is none."""

@@ -127,6 +127,14 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Promoted:
+    """A trial that had been stopped is to go on after all, from its own checkpoint."""
+
+    time_s: float
+    trial_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A trial ended."""
 
@@ -166,6 +174,7 @@ Record = (
     | Started
     | Reported
     | Judged
+    | Promoted
     | Ended
     | Ignored
     | Finished

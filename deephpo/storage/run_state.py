@@ -17,6 +17,7 @@ from deephpo.storage.records import (
     Ignored,
     Judged,
     Learned,
+    Promoted,
     Record,
     Reported,
     Resumed,
@@ -114,7 +115,7 @@ class RunState:
                 self.trials |= {trial.id: TrialEntry(trial.id, trial.config) for trial in record.trials}
             case Reported():
                 self._take_report(record)
-            case Asked() | Ignored() | Judged() | Learned():
+            case Asked() | Ignored() | Judged() | Learned() | Promoted():
                 pass
             case WorkerJoined():
                 self._join(record)
@@ -179,7 +180,9 @@ class RunState:
     def _end(self, record: Ended) -> None:
         outcome = record.outcome
         entry = self.trials[outcome.trial_id]
-        entry.value, entry.ended_s = outcome.value, record.time_s
+        if entry.value is None or outcome.state is not TrialState.PREEMPTED:  # a promoted one has a value
+            entry.value = outcome.value
+        entry.ended_s = record.time_s
         entry.reason, entry.detail = outcome.reason, outcome.detail
         entry.metrics = _joined(entry.metrics, outcome.metrics)
         entry.state = outcome.state  # last: from now on other threads may read it

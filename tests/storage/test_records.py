@@ -11,8 +11,10 @@ from deephpo.storage.records import (
     Ended,
     Finished,
     Ignored,
+    Judged,
     Learned,
     Observation,
+    Promoted,
     Record,
     Reported,
     Resumed,
@@ -42,13 +44,19 @@ RECORDS = [
     Ignored(4.5, 1, 0, "it came after its worker's lease had run out"),
     Finished(5.0, "the time is up", 75),
 ]
+NEWER = [
+    Ended(4.25, 1, Outcome(0, TrialState.STOPPED, 0.5, {"steps": 4.0}, "at epoch 4, 0.5 is bad")),
+    Ended(4.25, 1, Outcome(0, TrialState.STOPPED, reason="at epoch 1, the loss is NaN", detail="Traceback")),
+    Judged(5.5, 0, "at epoch 4, 0.5 is not among the best 2 of 4 trials (0.25)"),
+    Promoted(5.75, 0),
+]
 
 
 def through_json(record):
     return from_dict(json.loads(json.dumps(to_dict(record), allow_nan=False)))
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+@pytest.mark.parametrize("record", [*RECORDS, *NEWER], ids=lambda record: type(record).__name__)
 def test_a_record_comes_back_from_json_as_it_was(record):
     back = through_json(record)
     assert back == record
@@ -56,7 +64,7 @@ def test_a_record_comes_back_from_json_as_it_was(record):
 
 
 def test_no_kind_of_record_is_left_out_above():
-    assert {type(record) for record in RECORDS} == set(Record.__args__)
+    assert {type(record) for record in [*RECORDS, *NEWER]} == set(Record.__args__)
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
@@ -70,10 +78,24 @@ def test_a_metric_that_is_no_finite_number_survives_strict_json(value):
 
 
 def test_a_state_comes_back_as_a_member():
-    ends = [record for record in RECORDS if isinstance(record, Ended)]
+    ends = [record for record in [*RECORDS, *NEWER] if isinstance(record, Ended)]
     states = [through_json(record).outcome.state for record in ends]
-    assert states == [TrialState.COMPLETED, TrialState.FAILED, TrialState.PREEMPTED]
+    assert states == [
+        TrialState.COMPLETED,
+        TrialState.FAILED,
+        TrialState.PREEMPTED,
+        TrialState.STOPPED,
+        TrialState.STOPPED,
+    ]
     assert all(isinstance(state, TrialState) for state in states)
+
+
+@pytest.mark.parametrize("state", [TrialState.FAILED, TrialState.PREEMPTED])
+def test_an_end_that_has_no_value_but_says_one_is_no_record(state):
+    line = to_dict(Ended(4.25, 1, Outcome(0, TrialState.STOPPED, 0.5)))
+    line["outcome"]["state"] = state.value
+    with pytest.raises(ValueError, match="has no value, but here it is"):
+        from_dict(line)
 
 
 def test_times_are_kept_to_the_microsecond():
@@ -106,7 +128,7 @@ def test_a_line_that_is_no_record_is_refused(line):
 
 def test_the_lines_of_a_journal_are_what_they_always_were(tmp_path):
     """Byte for byte: runs of earlier versions are resumed, and earlier versions read the runs of this one."""
-    records = [*RECORDS, Reported(5.25, Report(0, 1, {"loss": math.inf, "acc": -math.inf}))]
+    records = [*RECORDS, Reported(5.25, Report(0, 1, {"loss": math.inf, "acc": -math.inf})), *NEWER]
     always = Path(__file__).with_name("every_kind.jsonl")
     journal = Journal(tmp_path / "journal.jsonl")
     journal.append(records)
