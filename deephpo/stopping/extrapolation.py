@@ -56,7 +56,8 @@ class Extrapolation:
         chance = expected.chance_below(self._best)
         if chance >= self._chance:
             return None
-        comes_to, best = figure(self._subject, expected.mean), figure(self._subject, self._best)
+        comes_to = figure(self._subject, min(curve.best, expected.mean))
+        best = figure(self._subject, self._best)
         return (
             f"at step {step}, it is expected to end with {comes_to}, and its chance to beat the best, "
             f"{best}, is {100 * chance:.1f} %"
@@ -94,7 +95,8 @@ class Extrapolation:
             return
         last = curve.losses[-1]
         self._errors[checkpoint].append(((last - expected.mean) / expected.deviation) ** 2)
-        self._gains[checkpoint].append(seen.losses[-1] - last)
+        if math.isfinite(seen.losses[-1]):
+            self._gains[checkpoint].append(seen.losses[-1] - last)
 
     def final(self, curve: Curve) -> float:
         """Return the loss that a stopped trial is expected to have ended with, its best if that is less."""

@@ -77,6 +77,14 @@ class TestWhoIsStopped:
         assert train(rule, ERROR, [math.nan] * 100) is None
         assert train(rule, ERROR, power_law(0.6)) is not None
 
+    def test_a_gap_in_a_complete_curve_spoils_nothing(self, train):
+        rule, gaps = Extrapolation(ERROR), power_law(0.3)
+        for step in (13, 18, 25, 36, 50, 71):  # the checkpoints
+            gaps[step - 1] = math.nan
+        assert train(rule, ERROR, gaps) is None
+        assert train(rule, ERROR, power_law(0.2)) is None
+        assert train(rule, ERROR, power_law(0.7)) is not None
+
 
 class TestWhatAStoppedTrialStandsFor:
     def test_the_value_that_it_would_have_ended_with(self):
