@@ -133,19 +133,22 @@ def search_lcbench(options: argparse.Namespace) -> None:
     ]
     missing = [job for job in wanted if ("none", LESSONS[0], *job) not in known]
     new, failures = run_all(without_stopping, missing, options.processes, options.json, reused)
+    _end_with(failures)
     known = {**known, **{_key(run): run for run in new}}
     plain = [known["none", LESSONS[0], *job] for job in wanted]
     kinds = [(rule, lesson) for rule in options.rules for lesson in options.lessons]
     pairs = [(*kind, run) for run in plain for kind in kinds]
     missing_pairs = [(*kind, run) for *kind, run in pairs if (*kind, *_key(run)[2:]) not in known]
-    more, more_failures = run_all(
-        with_stopping, missing_pairs, options.processes, options.json, [*known.values()]
-    )
+    more, failures = run_all(with_stopping, missing_pairs, options.processes, options.json, [*known.values()])
     known = {**known, **{_key(run): run for run in more}}
-    if failures + more_failures:
-        sys.exit(f"{failures + more_failures} searches failed; --reuse runs only those again")
+    _end_with(failures)
     print(f"\n{options.workers} workers, {options.trials} results without stopping, {options.seeds} seeds")
     print_shares(plain, [known[(*kind, *_key(run)[2:])] for *kind, run in pairs])
+
+
+def _end_with(failures: int) -> None:
+    if failures:
+        sys.exit(f"{failures} searches failed; --reuse runs only those again")
 
 
 def _key(run: SearchRun) -> tuple[object, ...]:

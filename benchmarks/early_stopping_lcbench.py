@@ -36,6 +36,9 @@ EPOCHS = 52
 LESSONS = ("best", "last", "true")
 """What the search may be told of a stopped trial."""
 
+NEAR = 0.01
+"""Regret (0 for the optimum, 1 for a median random network) by which a result may be worse to be near."""
+
 NONE = "none"
 """The word for a search that stops nothing."""
 
@@ -61,8 +64,10 @@ class Run:
     """How long it took."""
     reached_s: float | None
     """When this search had a network that was as good after its last epoch; None if not within that time."""
+    near_s: float | None
+    """When it had one that was nearly as good."""
     measured_s: float | None
-    """The same, if what networks had reached in any epoch counts too."""
+    """When it was as good, if what networks had reached in any epoch counts too."""
     results: int
     stopped: int
     epochs: int
@@ -89,6 +94,7 @@ def without_stopping(search: str, instance: str, seed: int, workers: int, trials
         goal,
         endings[-1].ended_s,
         reached_s=next(ending.ended_s for ending in endings if ending.trial.losses[-1] <= goal),
+        near_s=next(ending.ended_s for ending in endings if _is_near(ending, instance, goal)),
         measured_s=next(ending.ended_s for ending in endings if ending.best <= goal),
         results=trials,
         stopped=0,
@@ -98,7 +104,7 @@ def without_stopping(search: str, instance: str, seed: int, workers: int, trials
 
 def with_stopping(rule: str, lesson: str, plain: Run) -> Run:
     """Run the same search, judged by a rule, until it is as good as the one without, or takes as long."""
-    reached_s = measured_s = None
+    reached_s = near_s = measured_s = None
     results = stopped = epochs = 0
     for ending in _endings(rule, lesson, plain.search, plain.instance, plain.seed, plain.workers):
         if ending.ended_s > plain.total_s:
@@ -107,6 +113,8 @@ def with_stopping(rule: str, lesson: str, plain: Run) -> Run:
         stopped += ending.reason is not None
         if measured_s is None and ending.best <= plain.goal:
             measured_s = ending.ended_s
+        if near_s is None and ending.reason is None and _is_near(ending, plain.instance, plain.goal):
+            near_s = ending.ended_s
         if ending.reason is None and ending.trial.losses[-1] <= plain.goal:
             reached_s = ending.ended_s
             break
@@ -115,6 +123,7 @@ def with_stopping(rule: str, lesson: str, plain: Run) -> Run:
         rule=rule,
         lesson=lesson,
         reached_s=reached_s,
+        near_s=near_s,
         measured_s=measured_s,
         results=results,
         stopped=stopped,
@@ -137,6 +146,12 @@ def _endings(rule: str, lesson: str, name: str, instance: str, seed: int, worker
     for ending in play(trainings(), judge, workers, EPOCHS):
         search.tell(asked.pop(ending.trial.id), _taught(ending, lesson))
         yield ending
+
+
+def _is_near(ending: Ending, instance: str, goal: float) -> bool:
+    """Return whether a network is nearly as good as the goal after its last epoch."""
+    timed = problem(f"lc/{instance}")
+    return timed.regret(ending.trial.losses[-1]) <= timed.regret(goal) + NEAR
 
 
 def _taught(ending: Ending, lesson: str) -> float:
@@ -184,12 +199,12 @@ def print_shares(plain: Sequence[Run], judged: Sequence[Run]) -> None:
     Medians over instances and seeds; a search that was never as good counts as later than all others.
     """
     instances = list(dict.fromkeys(run.instance for run in plain))
-    print(
-        "\n| search, rule, lesson | as good after | quartiles | never | counting stopped networks too | ",
-        end="",
+    columns = (
+        *("search, rule, lesson", "as good after", "quartiles", "never", "nearly as good after"),
+        *("as good, counting stopped networks", *instances, "stopped", "epochs"),
     )
-    print(f"{' | '.join(instances)} | stopped | epochs |")
-    print(f"|{' --- |' * (7 + len(instances))}")
+    print(f"\n| {' | '.join(columns)} |")
+    print(f"|{' --- |' * len(columns)}")
     for key in dict.fromkeys((run.search, run.rule, run.lesson) for run in (*plain, *judged)):
         own = [run for run in (*plain, *judged) if (run.search, run.rule, run.lesson) == key]
         shares = [_share(run.reached_s, run) for run in own]
@@ -200,6 +215,7 @@ def print_shares(plain: Sequence[Run], judged: Sequence[Run]) -> None:
             _shown(median(shares)),
             f"{_shown(low)} to {_shown(high)}",
             f"{np.mean([run.reached_s is None for run in own]):.0%}",
+            _shown(median(_share(run.near_s, run) for run in own)),
             _shown(median(_share(run.measured_s, run) for run in own)),
             *map(_shown, each),
             f"{sum(run.stopped for run in own) / sum(run.results for run in own):.0%}",

@@ -52,8 +52,9 @@ def play(
     """Yield the ends of trials in virtual time; each free worker takes the next trial, or is done.
 
     A trial's reports come when they came, and are judged at once; a trial that is stopped frees its worker.
-    Its last report is judged too, but nothing is left to be spared then, nor with the last step.  Trials are
-    taken from their iterator when they begin, so that it may draw on what was yielded before.
+    Its last report is judged too, but nothing is left to be spared then, nor with the last step; and no trial
+    is promoted.  Trials are taken from their iterator when they begin, so that it may draw on what was yielded
+    before.
     """
     waiting = iter(trials)
     # When its next report comes, how many began before it, how many reports it has, when it began.
