@@ -53,7 +53,7 @@ def play(
 
     A trial's reports come when they came, and are judged at once; a trial that is stopped frees its worker.
     Its last report is judged too, but nothing is left to be spared then, nor with the last step; and no trial
-    is promoted.  Trials are taken from their iterator when they begin, so that it may draw on what was yielded
+    is promoted.  Trials are taken from their iterator when they begin: it may draw on what was yielded
     before.
     """
     waiting = iter(trials)
