@@ -15,6 +15,8 @@ class NodeTime:
         self._since_s = 0.0
         self._hosts: dict[int, str] = {}
         """Where each worker is that is there."""
+        self._last_hosts: dict[int, str] = {}
+        """Where each worker was last that is there or was."""
         self._workers: Counter[str] = Counter()
         """How many are on each host."""
 
@@ -32,9 +34,10 @@ class NodeTime:
                 pass
 
     def join(self, worker: int, host: str, now_s: float) -> None:
-        """Take note of a worker that came."""
+        """Take note of a worker that came; one that comes back may leave out its host."""
         self.leave(worker, now_s)
-        self._hosts[worker] = host
+        host = host or self._last_hosts.get(worker, "")
+        self._hosts[worker] = self._last_hosts[worker] = host
         self._workers[host] += 1
 
     def leave(self, worker: int, now_s: float) -> None:

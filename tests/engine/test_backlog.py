@@ -5,6 +5,7 @@ import pytest
 from deephpo.engine.backlog import Backlog, backlog_of
 from deephpo.storage.records import (
     Asked,
+    Begun,
     Ended,
     Finished,
     Ignored,
@@ -113,3 +114,30 @@ def test_what_waits_can_be_given_another_number_of_workers():
     backlog = backlog_of([Suggested(0.0, (Trial(0, {"x": 0.5}, ranks=4), Trial(1, {"x": 0.25})), False)])
     assert [trial.ranks for trial in backlog.resized(2).waiting] == [2, 2]
     assert backlog.resized(2).sizes == backlog.sizes
+
+
+def valued(trial_id, value, state=TrialState.COMPLETED):
+    return Ended(3600.0, 1, Outcome(trial_id, state, value))
+
+
+@pytest.mark.parametrize(("direction", "best", "since"), [("minimize", 0.2, 4), ("maximize", 0.8, 2)])
+def test_the_best_is_remembered_and_what_came_after_it(direction, best, since):
+    begun = Begun(0.0, "0.1.0", "head", "demo.py", {"direction": direction}, {})
+    ends = [
+        valued(0, 0.5),
+        valued(1, 0.2, TrialState.STOPPED),
+        valued(2, None, TrialState.STOPPED),
+        valued(3, 0.8),
+        valued(4, None, FAILED),
+        valued(5, 0.5),
+    ]
+    backlog = backlog_of([begun, suggested(*range(7)), *ends, valued(6, None, PREEMPTED)])
+    assert (backlog.best, backlog.since_best) == (best, since)
+    assert (backlog.settled, backlog.succeeded) == (6, 4)
+
+
+def test_the_hosts_are_paid_until_the_last_record():
+    joined = [WorkerJoined(0.0, 1, "a"), WorkerJoined(0.0, 2, "a"), WorkerJoined(600.0, 3, "b")]
+    assert backlog_of([*joined, suggested(0), valued(0, 0.5)]).node_s == 3600.0 + 3000.0
+    silent = [WorkerLost(1000.0, 2, "not a word from it"), WorkerJoined(1200.0, 2, "")]
+    assert backlog_of([*joined, *silent, suggested(0), valued(0, 0.5)]).node_s == 6600.0
