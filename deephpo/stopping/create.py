@@ -40,7 +40,7 @@ class Rule:
 
 
 AUTO, NO_RULE = "auto", "none"
-DEFAULT_RULE = "asha:eta=2 + diverged"
+DEFAULT_RULE = "pace + diverged"
 """What "auto" stands for where the problem says how long a training is; docs/early-stopping.md has the
 evidence."""
 

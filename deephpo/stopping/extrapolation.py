@@ -59,7 +59,7 @@ class Extrapolation:
         comes_to = figure(self._subject, min(curve.best, expected.mean))
         best = figure(self._subject, self._best)
         return (
-            f"at step {step}, it is expected to end with {comes_to}, and its chance to beat the best, "
+            f"it is expected to end with {comes_to}, and its chance to beat the best, "
             f"{best}, is {100 * chance:.1f} %"
         )
 

@@ -92,13 +92,13 @@ class Pace:
     def _reason(self, standing: _Standing) -> str:
         better, all_here = standing.checkpoint.ahead_of(standing), len(standing.checkpoint)
         had, comes_to = figure(self._subject, standing.now[0]), figure(self._subject, standing.prospect[0])
-        what, bound = f"its best, {had}", f"no better than {figure(self._subject, self._best)}"
+        what, bound = f"its best then, {had}", f"no better than {figure(self._subject, self._best)}"
         if self._also:
             metrics = " and ".join(metric.metric for metric in self._also)
-            what, bound = f"it in {metrics} and its best, {had}", "which is not in the Pareto front"
+            what, bound = f"it in {metrics} and its best then, {had}", "which is not in the Pareto front"
         return (
-            f"at step {standing.step}, {better} of {all_here} trials were better than {what}, and its pace "
-            f"would bring it to {comes_to}, {bound}"
+            f"{better} of {all_here} trials were better at {self._subject.unit} {standing.step} than {what}, and "
+            f"its pace would bring it to {comes_to}, {bound}"
         )
 
     def close(self, curve: Curve, completed: bool) -> None:
