@@ -96,9 +96,10 @@ class Pace:
         if self._also:
             metrics = " and ".join(metric.metric for metric in self._also)
             what, bound = f"it in {metrics} and its best then, {had}", "which is not in the Pareto front"
+        when = f"{self._subject.unit} {standing.step}"
         return (
-            f"{better} of {all_here} trials were better at {self._subject.unit} {standing.step} than {what}, and "
-            f"its pace would bring it to {comes_to}, {bound}"
+            f"{better} of {all_here} trials were better at {when} than {what}, and its pace would bring it "
+            f"to {comes_to}, {bound}"
         )
 
     def close(self, curve: Curve, completed: bool) -> None:
