@@ -179,7 +179,7 @@ def _draw_comparison(axes: Any, judgements: Sequence[Judgement]) -> None:
 def _name_marks(axes: Any, marks: Sequence[tuple[float, float, str]]) -> None:
     """Write the names of the rules above their marks, those of neighbours on different heights."""
     low, high = axes.get_ylim()
-    height = 0.075 * (high - low)
+    height = 0.08 * (high - low)
     ends: list[tuple[float, float]] = []
     for saved, kept, rule in sorted(marks):
         level = kept + height
@@ -190,6 +190,7 @@ def _name_marks(axes: Any, marks: Sequence[tuple[float, float, str]]) -> None:
         if level > kept + 1.5 * height:
             axes.plot([saved, saved], [kept, level - 0.3 * height], color=_CUT, linewidth=0.8, zorder=1)
         axes.text(left, level, rule, color=_INK, fontsize=8, va="center", parse_math=False)
+        axes.set_ylim(low, max(axes.get_ylim()[1], level + height))
 
 
 def _explain(canvas: Any, recording: Recording) -> None:
