@@ -27,8 +27,8 @@ FLIPPED = {
     "interval:high=0.05": "interval:low=-0.05,high=0",
 }
 """What says the same of the negated values, where that is another text."""
-NEED_NO_OTHERS = {"diverged", "threshold", "interval", "plateau"}
-"""Rules that judge a trial by itself."""
+NEED_NO_OTHERS = {"compound", "diverged", "threshold", "interval", "plateau"}
+"""Rules that may judge a trial by itself."""
 
 
 def value(trial_id, step, best):
