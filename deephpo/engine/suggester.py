@@ -124,8 +124,8 @@ def _work(search: Search, ranks_of: RanksOf, action: Thought) -> SuggestionsMade
         search.foretell(action.trial_id, action.value)
         return None
     outcome = action.outcome
-    if outcome.value is not None:
-        search.tell(action.trial, outcome.value)
+    if outcome.lesson is not None:
+        search.tell(action.trial, outcome.lesson)
     else:
         search.fail(action.trial, outcome.reason)
     return None

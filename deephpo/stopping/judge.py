@@ -10,12 +10,14 @@ from typing import Literal, NamedTuple, get_args
 
 from deephpo.errors import OptionError
 from deephpo.stopping.curve import Curve, Subject
+from deephpo.stopping.extrapolation import Extrapolation
 from deephpo.stopping.rule import PromotingRule, StoppingRule
 from deephpo.storage.records import Ended, Promoted, Record, Reported
 from deephpo.trial import Outcome, Report, TrialState
 
-Lesson = Literal["best", "last"]
-"""Which of its values a stopped trial stands for: in tables, and for the search that learns from it."""
+Lesson = Literal["best", "last", "extrapolated"]
+"""Which of its values a stopped trial stands for, in tables and for the search that learns from it.  Where it
+was heading is told to the search alone: in tables it is its best."""
 LESSONS: tuple[Lesson, ...] = get_args(Lesson)
 
 
@@ -25,6 +27,7 @@ class _Verdict(NamedTuple):
     reason: str
     value: float | None
     """What the trial stands for by what it had reached then: how soon it hears of it is to change nothing."""
+    foreseen: float | None = None
 
 
 class Judge:
@@ -39,6 +42,7 @@ class Judge:
         self, rule: StoppingRule | None, subject: Subject, lesson: Lesson = "best", promote: bool = False
     ) -> None:
         self._promoting = _promoting(rule) if promote else None
+        self._prophet = Extrapolation(subject) if lesson == "extrapolated" and rule is not None else None
         self._rule = rule
         self._subject = subject
         self._lesson = lesson
@@ -76,8 +80,9 @@ class Judge:
         curve, verdict = self._curves.pop(trial_id, None), self._verdicts.pop(trial_id, None)
         if curve is None:
             return outcome
-        if self._rule is not None:
-            self._rule.close(curve, outcome.state is TrialState.COMPLETED)
+        for rule in (self._rule, self._prophet):
+            if rule is not None:
+                rule.close(curve, outcome.state is TrialState.COMPLETED)
         if not stopped:
             return outcome
         if verdict is None:  # it stopped of its own accord
@@ -85,7 +90,7 @@ class Judge:
         if self._promoting is not None:
             self._pause(curve)
         reason = f"{verdict.reason} ({outcome.reason})" if outcome.reason else verdict.reason
-        return replace(outcome, value=verdict.value, reason=reason)
+        return replace(outcome, value=verdict.value, reason=reason, foreseen=verdict.foreseen)
 
     def promotion(self) -> int | None:
         """Return a stopped trial that is to go on after all, each once; None if there is none."""
@@ -116,7 +121,8 @@ class Judge:
         # With its last step a training is complete, and there is nothing left to spare.
         if reason is not None and (last is None or curve.steps[-1] < last):
             when = f"at {self._subject.unit} {curve.steps[-1]}"
-            self._verdicts[curve.trial_id] = _Verdict(f"{when}, {reason}", self._worth(curve))
+            why = f"{when}, {reason}"
+            self._verdicts[curve.trial_id] = _Verdict(why, self._worth(curve), self._foresee(curve))
 
     def _pause(self, curve: Curve) -> None:
         self._paused[curve.trial_id] = curve
@@ -124,9 +130,15 @@ class Judge:
             self._pardoned.remove(curve.trial_id)
             self._due.append(curve.trial_id)
 
+    def _foresee(self, curve: Curve) -> float | None:
+        """Return where a curve is heading, in the user's own direction; None if nobody wants to know."""
+        if self._prophet is None or not math.isfinite(loss := self._prophet.final(curve)):
+            return None
+        return self._subject.loss(loss)
+
     def _worth(self, curve: Curve) -> float | None:
         """Return what a stopped trial's curve stands for, in the user's own direction; None if nothing."""
-        loss = curve.best if self._lesson == "best" else curve.losses[-1]
+        loss = curve.losses[-1] if self._lesson == "last" else curve.best
         return self._subject.loss(loss) if math.isfinite(loss) else None
 
 

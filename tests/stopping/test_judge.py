@@ -264,3 +264,15 @@ def test_a_judge_that_recalls_a_journal_goes_on_as_the_one_that_lived_it(rule, l
 def _without_reasons(answers):
     """Return answers to compare: a recorded reason already holds the rule's, before which it is put again."""
     return [(a.trial_id, a.state, a.value) if isinstance(a, Outcome) else a for a in answers]
+
+
+def test_where_its_curve_was_heading_is_for_the_search_alone():
+    subject = Subject("loss", last_step=40)
+    judge = Judge(create_rule("threshold:at=10,value=0.5", subject), subject, "extrapolated")
+    for step in range(1, 11):
+        verdict = judge.hear(Report(0, step, {"loss": 0.4 + step**-0.5}))
+    assert verdict is not None
+    outcome = judge.close(Outcome(0, TrialState.STOPPED))
+    assert outcome.value == pytest.approx(0.4 + 10**-0.5)
+    assert 0.4 < outcome.foreseen < outcome.value
+    assert outcome.lesson == outcome.foreseen
