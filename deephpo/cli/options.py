@@ -16,7 +16,7 @@ from deephpo.errors import OptionError
 from deephpo.search.create import METHODS, SEARCHES, method_of
 from deephpo.search.options import Choice, Count, Number, Option
 from deephpo.stopping.create import AUTO, DEFAULT_RULE, RULES
-from deephpo.stopping.judge import LESSONS, Lesson
+from deephpo.stopping.lesson import LESSONS, Lesson
 from deephpo.worker.limits import parse_memory
 
 DEFAULT_TRIALS = 100

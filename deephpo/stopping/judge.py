@@ -6,19 +6,15 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 from deephpo.errors import OptionError
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.extrapolation import Extrapolation
+from deephpo.stopping.lesson import Lesson
 from deephpo.stopping.rule import PromotingRule, StoppingRule
 from deephpo.storage.records import Ended, Promoted, Record, Reported
 from deephpo.trial import Outcome, Report, TrialState
-
-Lesson = Literal["best", "last", "extrapolated"]
-"""Which of its values a stopped trial stands for, in tables and for the search that learns from it.  Where it
-was heading is told to the search alone: in tables it is its best."""
-LESSONS: tuple[Lesson, ...] = get_args(Lesson)
 
 
 class _Verdict(NamedTuple):
