@@ -139,12 +139,12 @@ class History:
         """
         numbers = np.array(self._numbers, dtype=np.int64)
         told = np.flatnonzero(numbers >= 0)
-        told = told[np.argsort(numbers[told])]
         values = self.values[numbers[told]]
-        if not np.isfinite(values).any():
+        least = float(values.min(initial=math.inf))
+        if not math.isfinite(least):
             return None
-        best = int(values.argmin())
-        return int(told[best]), float(values[best])
+        best = told[values == least]
+        return int(best[numbers[best].argmin()]), least
 
     def moment(self) -> Moment:
         """Return the present moment, of which the values are known later too."""
