@@ -8,6 +8,7 @@ import pytest
 from deephpo.stopping.create import create_rule
 from deephpo.stopping.curve import Subject
 from deephpo.stopping.judge import Judge
+from deephpo.stopping.lesson import LESSONS
 from deephpo.storage.records import Ended, Judged, Reported
 from deephpo.trial import Outcome, Report, TrialState
 
@@ -233,7 +234,7 @@ class Play:
         self.answers.append(answer)
 
 
-@pytest.mark.parametrize("lesson", ["best", "last"])
+@pytest.mark.parametrize("lesson", LESSONS)
 @pytest.mark.parametrize(
     "rule", ["asha:eta=2 + diverged", "median", "pace", "knock", "gradient", "compound", "plateau:patience=2"]
 )
@@ -263,7 +264,7 @@ def test_a_judge_that_recalls_a_journal_goes_on_as_the_one_that_lived_it(rule, l
 
 def _without_reasons(answers):
     """Return answers to compare: a recorded reason already holds the rule's, before which it is put again."""
-    return [(a.trial_id, a.state, a.value) if isinstance(a, Outcome) else a for a in answers]
+    return [(a.trial_id, a.state, a.value, a.foreseen) if isinstance(a, Outcome) else a for a in answers]
 
 
 def test_where_its_curve_was_heading_is_for_the_search_alone():
