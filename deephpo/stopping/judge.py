@@ -44,6 +44,8 @@ class Judge:
         self._lesson = lesson
         self._curves: dict[int, Curve] = {}
         self._verdicts: dict[int, _Verdict] = {}
+        self._late: dict[int, list[Report]] = {}
+        """What trials said after their verdicts, which hear of them sooner or later: nobody judges that."""
         self._paused: dict[int, Curve] = {}
         """The curves of stopped trials that may be promoted."""
         self._pardoned: set[int] = set()
@@ -59,23 +61,37 @@ class Judge:
         value = report.metrics.get(self._subject.metric)
         if value is None:
             return None
-        trial_id, step = report.trial_id, report.step
+        trial_id = report.trial_id
         curve = self._curves.get(trial_id)
         if curve is None:
             curve = self._curves[trial_id] = Curve(trial_id)
-        if not curve.steps or step > curve.steps[-1]:
-            curve.add(step, self._subject.loss(value), report.metrics)
-            if self._rule is not None and trial_id not in self._verdicts:
-                self._consider(self._rule, curve)
+        if trial_id in self._verdicts:
+            self._late.setdefault(trial_id, []).append(report)
+        else:
+            # One that was promoted is judged now by what it had said after its verdict, where it goes on from.
+            late = [before for before in self._late.pop(trial_id, ()) if before.step < report.step]
+            for told in (*late, report):
+                if trial_id not in self._verdicts and self._add(curve, told) and self._rule is not None:
+                    self._consider(self._rule, curve)
         verdict = self._verdicts.get(trial_id)
         return None if verdict is None else verdict.reason
+
+    def _add(self, curve: Curve, report: Report) -> bool:
+        """Let a curve go on with a report; returns whether it is a new one."""
+        if curve.steps and report.step <= curve.steps[-1]:
+            return False
+        curve.add(report.step, self._subject.loss(report.metrics[self._subject.metric]), report.metrics)
+        return True
 
     def close(self, outcome: Outcome) -> Outcome:
         """Take note that a trial is over; returns its outcome, with a value if it was stopped and has one."""
         trial_id, stopped = outcome.trial_id, outcome.state is TrialState.STOPPED
         curve, verdict = self._curves.pop(trial_id, None), self._verdicts.pop(trial_id, None)
+        late = self._late.pop(trial_id, [])
         if curve is None:
             return outcome
+        for report in () if stopped else late:  # it came to its end before it heard of its verdict
+            self._add(curve, report)
         for rule in (self._rule, self._prophet):
             if rule is not None:
                 rule.close(curve, outcome.state is TrialState.COMPLETED)
@@ -85,6 +101,7 @@ class Judge:
             return replace(outcome, value=self._worth(curve))
         if self._promoting is not None:
             self._pause(curve)
+            self._late[trial_id] = late
         reason = f"{verdict.reason} ({outcome.reason})" if outcome.reason else verdict.reason
         return replace(outcome, value=verdict.value, reason=reason, foreseen=verdict.foreseen)
 
