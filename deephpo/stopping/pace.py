@@ -161,7 +161,7 @@ def extrapolate(curve: Curve, last_step: int) -> Outlook | None:
     gain = _gain(half, now)
     before = math.inf if quarter is None else _gain(quarter, half)
     shrinks = min(1.0, gain / before) if 0 < before < math.inf else 1.0
-    doublings = math.log2(last_step / step)
+    doublings = max(0.0, math.log2(last_step / step))  # who reports rarely may come beyond the last step
     # The geometric series of the gains to come, for a number of doublings that is not whole.
     gains = doublings if shrinks == 1 else shrinks * (1 - shrinks**doublings) / (1 - shrinks)
     return Outlook(now - gain, now - gain * gains)
