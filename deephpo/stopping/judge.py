@@ -68,7 +68,7 @@ class Judge:
         if trial_id in self._verdicts:
             self._late.setdefault(trial_id, []).append(report)
         else:
-            # One that was promoted is judged now by what it had said after its verdict, where it goes on from.
+            # One that was promoted is judged by what it had said after its verdict, as it goes on from there.
             late = [before for before in self._late.pop(trial_id, ()) if before.step < report.step]
             for told in (*late, report):
                 if trial_id not in self._verdicts and self._add(curve, told) and self._rule is not None:
