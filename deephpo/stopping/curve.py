@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from deephpo.problem import Direction
 
 _LARGEST = 1e100
-"""A loss beyond it counts as infinite: what rules make of losses, such as their squares, is to be a number."""
+"""A loss beyond it counts as infinite: what rules make of losses, such as squares, is to be a number."""
 
 
 @dataclass(frozen=True, slots=True)
