@@ -73,6 +73,7 @@ class Judge:
             for told in (*late, report):
                 if trial_id not in self._verdicts and self._add(curve, told) and self._rule is not None:
                     self._consider(self._rule, curve)
+            self._take_back()
         verdict = self._verdicts.get(trial_id)
         return None if verdict is None else verdict.reason
 
@@ -87,7 +88,8 @@ class Judge:
         """Take note that a trial is over; returns its outcome, with a value if it was stopped and has one."""
         trial_id, stopped = outcome.trial_id, outcome.state is TrialState.STOPPED
         curve, verdict = self._curves.pop(trial_id, None), self._verdicts.pop(trial_id, None)
-        late = self._late.pop(trial_id, [])
+        late, pardoned = self._late.pop(trial_id, []), trial_id in self._pardoned
+        self._pardoned.discard(trial_id)
         if curve is None:
             return outcome
         for report in () if stopped else late:  # it came to its end before it heard of its verdict
@@ -99,23 +101,19 @@ class Judge:
             return outcome
         if verdict is None:  # it stopped of its own accord
             return replace(outcome, value=self._worth(curve))
-        if self._promoting is not None:
-            self._pause(curve)
-            self._late[trial_id] = late
+        if self._promoting is not None and verdict.value is not None:
+            self._paused[trial_id], self._late[trial_id] = curve, late
+            if pardoned:
+                self._due.append(trial_id)
         reason = f"{verdict.reason} ({outcome.reason})" if outcome.reason else verdict.reason
         return replace(outcome, value=verdict.value, reason=reason, foreseen=verdict.foreseen)
 
     def promotion(self) -> int | None:
         """Return a stopped trial that is to go on after all, each once; None if there is none."""
-        while self._promoting is not None and (trial_id := self._promoting.promote()) is not None:
-            if trial_id in self._paused:
-                self._due.append(trial_id)
-            elif trial_id in self._verdicts:
-                self._pardoned.add(trial_id)
         if not self._due:
             return None
-        trial_id = self._due.popleft()
-        self._curves[trial_id] = self._paused.pop(trial_id)
+        trial_id = self._due[0]
+        self._go_on(trial_id)
         return trial_id
 
     def recall(self, records: Iterable[Record]) -> None:
@@ -126,7 +124,7 @@ class Judge:
             elif isinstance(record, Ended) and record.outcome.state is not TrialState.PREEMPTED:
                 self.close(record.outcome)
             elif isinstance(record, Promoted):
-                self.promotion()
+                self._go_on(record.trial_id)
 
     def _consider(self, rule: StoppingRule, curve: Curve) -> None:
         reason = rule.judge(curve)
@@ -137,11 +135,23 @@ class Judge:
             why = f"{when}, {reason}"
             self._verdicts[curve.trial_id] = _Verdict(why, self._worth(curve), self._foresee(curve))
 
-    def _pause(self, curve: Curve) -> None:
-        self._paused[curve.trial_id] = curve
-        if curve.trial_id in self._pardoned:
-            self._pardoned.remove(curve.trial_id)
-            self._due.append(curve.trial_id)
+    def _take_back(self) -> None:
+        """Let trials go on that the rule would have kept by now: those that still run as soon as they stop.
+
+        With every report, not when somebody asks, so that a resumed search does it where the first one did.
+        """
+        while self._promoting is not None and (trial_id := self._promoting.promote()) is not None:
+            if trial_id in self._paused:
+                self._due.append(trial_id)
+            elif trial_id in self._verdicts:
+                self._pardoned.add(trial_id)
+
+    def _go_on(self, trial_id: int) -> None:
+        """Let a stopped trial's curve go on; it begins anew if no rule of now, but an earlier one, stopped it."""
+        if trial_id in self._due:
+            self._due.remove(trial_id)
+        if (curve := self._paused.pop(trial_id, None)) is not None:
+            self._curves[trial_id] = curve
 
     def _foresee(self, curve: Curve) -> float | None:
         """Return where a curve is heading, in the user's own direction; None if nobody wants to know."""
