@@ -147,7 +147,7 @@ class Judge:
                 self._pardoned.add(trial_id)
 
     def _go_on(self, trial_id: int) -> None:
-        """Let a stopped trial's curve go on; it begins anew if no rule of now, but an earlier one, stopped it."""
+        """Let a stopped trial's curve go on; it begins anew if another rule than this one stopped it."""
         if trial_id in self._due:
             self._due.remove(trial_id)
         if (curve := self._paused.pop(trial_id, None)) is not None:
