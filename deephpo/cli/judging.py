@@ -31,4 +31,9 @@ def judge_of(declaration: Declaration, options: SearchOptions) -> Judge:
             "--promote lets stopped trials go on from their own checkpoints, which this problem does not "
             "have: let run() save and load them in ctx.directory, and say Problem(..., resumable=True)."
         )
+    if options.stopped_value == "extrapolated" and fidelity is None:
+        raise OptionError(
+            "--stopped-value extrapolated must know the step with which a training is complete, and the "
+            'problem does not say it; declare it: Problem(..., fidelity=Fidelity("epoch", 50)).'
+        )
     return Judge(rule, subject, options.stopped_value, options.promote)

@@ -192,20 +192,13 @@ def add_stopping_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which trials are stopped early, and what becomes of them."""
     width = max(map(len, RULES))
     table = "\n".join(f"{name:<{width}}  {rule.summary}" for name, rule in RULES.items())
-    parser.add_argument_group("stopping rules", table)
+    parser.add_argument_group("stopping rules, and whom each stops", table)
     group = parser.add_argument_group("hopeless trials")
     add_rule_argument(group)
     group.add_argument(
         "--stopped-value",
         choices=LESSONS,
         help=f"which of its values a stopped trial stands for (default: {LESSONS[0]})",
-    )
-    group.add_argument(
-        "--promote",
-        action="store_const",
-        const=True,
-        help="let a trial that asha or hyperband stopped go on from its own checkpoint when it is among the "
-        "best after all (default: it stays stopped)",
     )
 
 
@@ -216,6 +209,12 @@ def add_rule_argument(group: argparse._ArgumentGroup) -> None:
         metavar="RULE",
         help="stop trials by what they report: one of the rules above or several, as in "
         f"'asha:eta=3 + diverged', or none (default: {DEFAULT_RULE} if the problem has a fidelity)",
+    )
+    group.add_argument(
+        "--promote",
+        action=argparse.BooleanOptionalAction,
+        help="let a trial that asha or hyperband stopped go on from its own checkpoint when it is among the "
+        "best after all (default: it stays stopped)",
     )
 
 

@@ -12,9 +12,9 @@ from typing import TextIO
 
 from deephpo.drivers.launch import launch_of
 from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute, workers_of
-from deephpo.storage.records import Ended, Finished, Record, WorkerJoined, WorkerLost
+from deephpo.storage.records import Ended, Finished, Promoted, Record, WorkerJoined, WorkerLost
 from deephpo.storage.run_state import RunState
-from deephpo.trial import TrialState
+from deephpo.trial import Outcome, TrialState
 
 LIVE_INTERVAL_S = 0.2
 PLAIN_INTERVAL_S = 15.0
@@ -83,6 +83,8 @@ class Progress:
             was = "was " if how is TrialState.STOPPED else ""
             self._say(f"{clock(record.time_s)}  trial {outcome.trial_id} {was}{how}: {reason}{where}")
         remark = outcome.reason if how is TrialState.COMPLETED else ""
+        if how is TrialState.COMPLETED and state.counts[how] == 1 and (silent := _silence(outcome, state)):
+            self._say(f"{clock(record.time_s)}  {silent}")
         if remark and remark not in self._remarked:
             self._remarked.add(remark)
             self._say(f"{clock(record.time_s)}  trial {outcome.trial_id}: {_first_line(remark)}")
@@ -171,6 +173,8 @@ class LogWatcher:
                 _LOGGER.warning("worker %d is lost: %s", record.worker, record.reason)
             case Ended():
                 self._log_end(record, state)
+            case Promoted():
+                _LOGGER.info("trial %d goes on: it is among the best where it stopped", record.trial_id)
             case Finished():
                 _LOGGER.info("ended: %s (exit code %d)", record.reason, record.exit_code)
             case _:
@@ -191,6 +195,19 @@ class LogWatcher:
         if outcome.state is not TrialState.COMPLETED:
             result = f"{result} {outcome.state}: {outcome.reason}".lstrip()
         _LOGGER.info("trial %d on %s %s  %s", trial.id, place, result, configuration_line(trial.config))
+
+
+def _silence(outcome: Outcome, state: RunState) -> str:
+    """Return that a trial reported nothing that a stopping rule could judge, if one was to."""
+    if state.declaration is None or state.options.get("stop", {}).get("value", "none") == "none":
+        return ""
+    objective = state.declaration.objective
+    if any(objective in metrics for _, _, metrics in state.trials[outcome.trial_id].curve):
+        return ""
+    return (
+        f"trial {outcome.trial_id} never reported {objective!r}, so the stopping rule had nothing to judge: "
+        "ctx.report(step, ...) under that name, or --stop none"
+    )
 
 
 def _first_line(text: str) -> str:

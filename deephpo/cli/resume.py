@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             "plateau",
             "node_hours",
             "stop",
+            "promote",
             "workers",
             "ranks_per_trial",
         )

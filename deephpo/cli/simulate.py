@@ -121,7 +121,7 @@ def _figures(session: Session, clock: MasterClock) -> dict[str, Any]:
 
 
 def _show(session: Session, figures: dict[str, Any]) -> None:
-    from deephpo.report.summary import best_table, clock, figure
+    from deephpo.report.summary import best_table, clock, figure, thrift_line
 
     cpu_s, cpu_ms = figures["master_cpu_s"], figures["cpu_ms_per_trial"]
     options, finished, busy = session.options, session.state.finished, figures["utilisation"]
@@ -137,5 +137,7 @@ def _show(session: Session, figures: dict[str, Any]) -> None:
         "best": "no trial has succeeded" if figures["best"] is None else figure(figures["best"]),
     }
     print("\n".join(f"{name:<14}{text}" for name, text in rows.items()))
+    if thrift := thrift_line(session.state):
+        print(thrift)
     if session.state.best is not None:
         print("\n" + "\n".join(best_table(session.state, top=5)))

@@ -135,8 +135,8 @@ def thrift_line(state: RunState) -> str:
         return hint if asked else ""
     if fidelity is None or not state.counts[TrialState.STOPPED]:
         return ""
-    stopped = [trial for trial in settled if trial.state is TrialState.STOPPED and trial.curve]
-    spared = sum(max(0, fidelity.high - trial.curve[-1][1]) for trial in stopped)
+    stopped = [trial for trial in settled if trial.state is TrialState.STOPPED]
+    spared = sum(max(0, fidelity.high - (trial.curve[-1][1] if trial.curve else 0)) for trial in stopped)
     share = spared / (fidelity.high * len(settled))
     spared_text = f"{100 * share:.0f} % of the {fidelity.name}s"
     return f"Stopped early: {len(stopped)} of {len(settled)} trials, which spared {spared_text}."

@@ -51,7 +51,7 @@ _FIRST = Count(0, "step of the first rung; 0: the last step // eta ** 3", least=
 RULES: Mapping[str, Rule] = {
     "pace": Rule(
         "deephpo.stopping.pace:Pace",
-        "stops who is behind, does not catch up, and would not come to the best: the default",
+        "who is behind, and whose pace would not bring it to the best",
         {
             "caution": Number(
                 0.5, "at a share x of the steps the worst x ** caution are behind", least=0.1, most=2.0
@@ -62,7 +62,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "asha": Rule(
         "deephpo.stopping.asha:SuccessiveHalving",
-        "successive halving: at every rung only the best share goes on",
+        "who is not among the best 1 / eta at a rung",
         {
             "eta": _ETA,
             "first": _FIRST,
@@ -71,19 +71,19 @@ RULES: Mapping[str, Rule] = {
     ),
     "compound": Rule(
         "deephpo.stopping.compound:Compound",
-        "DEEP-BO's: drops the worst half way, trains only the best to the end",
+        "DEEP-BO's: the worst half way; near the end all but the best",
         {"beta": Number(0.2, "the share that is worst, and that is best", least=0.01, most=0.5)},
         needs_last_step=True,
     ),
     "median": Rule(
         "deephpo.stopping.median:Median",
-        "stops who is worse than the median after a third of the steps",
+        "who is worse than the median after a third of the steps",
         {"at": Number(1 / 3, "the share of the last step", least=0.01, most=1.0)},
         needs_last_step=True,
     ),
     "diverged": Rule(
         "deephpo.stopping.diverged:Diverged",
-        "stops what is NaN, or stuck at chance",
+        "who reports NaN, or is stuck at chance",
         {
             "by": Number(
                 0.25, "share of the last step by which a trial has to come from chance", least=0.01, most=0.5
@@ -92,19 +92,19 @@ RULES: Mapping[str, Rule] = {
     ),
     "hyperband": Rule(
         "deephpo.stopping.hyperband:Hyperband",
-        "brackets of successive halving, each from a later step on",
+        "the same as asha, in brackets that begin later and later",
         {"eta": replace(_ETA, default=3.0), "first": _FIRST},
         needs_last_step=True,
     ),
     "curve": Rule(
         "deephpo.stopping.extrapolation:Extrapolation",
-        "extrapolates the curve, and stops who has little chance to beat the best",
+        "who has little chance to end as the best, by its curve",
         {"chance": Number(0.05, "the chance that is too little", least=0.0001, most=0.5)},
         needs_last_step=True,
     ),
     "plateau": Rule(
         "deephpo.stopping.plateau:Plateau",
-        "stops who has not got better for a while",
+        "who has not got better for a while",
         {
             "patience": Count(10, "so many steps"),
             "least": Number(0.0, "an improvement is more than this"),
@@ -112,7 +112,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "threshold": Rule(
         "deephpo.stopping.threshold:Threshold",
-        "stops who is worse than a value at a step",
+        "who is worse than a value at a step",
         {
             "at": Count(10, "the step at which trials are judged", least=0),
             "value": Number(0.5, "the value that they must have reached", least=-math.inf),
@@ -121,7 +121,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "interval": Rule(
         "deephpo.stopping.interval:Interval",
-        "stops at the first value between two others, such as accuracies at chance",
+        "who reports a value between two others, such as at chance",
         {
             "low": Number(0.0, "values above this", least=-math.inf),
             "high": Number(0.2, "and below this stop a trial", least=-math.inf),
@@ -129,13 +129,13 @@ RULES: Mapping[str, Rule] = {
     ),
     "gradient": Rule(
         "deephpo.stopping.gradient:Gradient",
-        "DEEP-BO's: stops who would have to rise more steeply than it did to be the best",
+        "DEEP-BO's: who would have to rise more steeply than it did",
         {"after": Count(4, "reports before a trial is judged", least=2)},
         needs_last_step=True,
     ),
     "knock": Rule(
         "deephpo.stopping.knock:Knock",
-        "DEEP-BO's: stops who is rarely ahead in the first third, or falls below all others",
+        "DEEP-BO's: who is rarely ahead early, or falls below all",
         {"margin": Number(0.05, "how far below, in units of the objective")},
         needs_last_step=True,
     ),

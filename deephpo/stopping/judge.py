@@ -86,8 +86,9 @@ class Judge:
 
     def close(self, outcome: Outcome) -> Outcome:
         """Take note that a trial is over; returns its outcome, with a value if it was stopped and has one."""
-        trial_id, stopped = outcome.trial_id, outcome.state is TrialState.STOPPED
+        trial_id = outcome.trial_id
         curve, verdict = self._curves.pop(trial_id, None), self._verdicts.pop(trial_id, None)
+        stopped = outcome.state is TrialState.STOPPED
         late, pardoned = self._late.pop(trial_id, []), trial_id in self._pardoned
         self._pardoned.discard(trial_id)
         if curve is None:

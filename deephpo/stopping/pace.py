@@ -98,8 +98,8 @@ class Pace:
             what, bound = f"it in {metrics} and its best then, {had}", "which is not in the Pareto front"
         when = f"{self._subject.unit} {standing.step}"
         return (
-            f"{better} of {all_here} trials were better at {when} than {what}, and its pace would bring it "
-            f"to {comes_to}, {bound}"
+            f"{better} of {all_here - 1} others were better at {when} than {what}, and its pace would bring "
+            f"it to {comes_to}, {bound}"
         )
 
     def close(self, curve: Curve, completed: bool) -> None:

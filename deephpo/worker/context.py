@@ -91,10 +91,10 @@ class Context:
         """Send the metrics of one step to the master; returns as soon as they are on their way.
 
         step: a whole number from 0 on, such as the epoch.  Raises TrialStopped if a stopping rule wants the
-        trial to end, unless it has several ranks: rank 0 alone is told, and must not leave the others
-        waiting, so it asks :meth:`should_stop` and tells them.  Raises TypeError or ValueError, so that the
-        trial fails at its first report rather than at its last, when the step or a metric is no number.
-        Of a trial on several ranks only what rank 0 reports is sent.
+        trial to end, unless this is its last step, or it has several ranks: rank 0 alone is told, and must
+        not leave the others waiting, so it asks :meth:`should_stop` and tells them.  Raises TypeError or
+        ValueError, so that the trial fails at its first report rather than at its last, when the step or a
+        metric is no number.  Of a trial on several ranks only what rank 0 reports is sent.
         """
         if isinstance(step, bool) or not isinstance(step, numbers.Integral):
             raise TypeError(f"ctx.report: step must be a whole number, not {step!r}.")
@@ -107,7 +107,8 @@ class Context:
         report = Report(self.trial_id, int(step), numbers_of(metrics))
         if self.rank == 0:
             self._send(report)
-        if self.size == 1 and self.stopped:
+        whole = self.budget is not None and step >= self.budget  # there is nothing left to spare
+        if self.size == 1 and not whole and self.stopped:
             raise TrialStopped
 
     @contextmanager

@@ -61,8 +61,9 @@ def _guarded(
         if context.met or outcome.state is TrialState.FAILED:
             return outcome
         return replace(outcome, reason=f"{_ALONE}{outcome.reason}".rstrip())
-    except TrialStopped:  # told to, or of its own accord
-        stopped = Outcome(assignment.trial_id, TrialState.STOPPED)
+    except TrialStopped as error:  # told to, or of its own accord
+        why = _one_line(error).removeprefix("TrialStopped").removeprefix(": ")
+        stopped = Outcome(assignment.trial_id, TrialState.STOPPED, reason=why or "it gave itself up")
         return stopped if assignment.place.rank == 0 else PartEnded(assignment.trial_id)
     except UserError as error:  # a whole sentence, with the cure at its end
         return _failed(assignment, str(error))

@@ -68,7 +68,7 @@ class TestWhoIsStopped:
             train(rule, ACCURACY, [1 - loss for loss in power_law(1 - best)])
         assert train(rule, ACCURACY, [0.3] * 100) == (
             7,
-            "3 of 4 trials were better at step 7 than its best then, 0.3, and its pace would bring it to "
+            "3 of 3 others were better at step 7 than its best then, 0.3, and its pace would bring it to "
             "0.3, no better than 0.694",
         )
 
@@ -160,7 +160,7 @@ class TestSideBySide:
                 other.add(step, loss, {})
                 rule.judge(other)
         first.add(27, 0.9, {})
-        assert rule.judge(first).startswith("3 of 4 trials were better at step 25 than its best then, 0.9")
+        assert rule.judge(first).startswith("3 of 3 others were better at step 25 than its best then, 0.9")
 
     def test_a_report_is_judged_within_the_masters_time(self):
         rule, rng = Pace(ERROR), np.random.default_rng(0)
