@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,7 @@ class Names:
     """The variable by which a job knows how many jobs of the search there were before it."""
 
 
-class Scheduler(Protocol):
+class Scheduler(Hashable, Protocol):
     """A batch system."""
 
     @property

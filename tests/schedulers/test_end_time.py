@@ -5,6 +5,7 @@ import time
 import pytest
 
 from deephpo.schedulers.create import scheduler_of
+from deephpo.schedulers.end_of_job import MARGIN_S, seconds_left
 
 QSTAT = """Job Id: 12.head
     Job_Name = hartmann6
@@ -56,3 +57,15 @@ def test_what_cannot_be_told_is_not_made_up(text, saying):
 def test_a_scheduler_whose_command_is_not_there_tells_nothing(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert scheduler_of("slurm").end_time_s({"SLURM_JOB_ID": "12"}) is None
+
+
+def test_a_search_in_a_job_that_somebody_else_wrote_asks_the_batch_system(saying):
+    end = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 3600))
+    saying("squeue", f"{end}\n")
+    assert seconds_left({"SLURM_JOB_ID": "12"}) == pytest.approx(3600 - MARGIN_S, abs=5)
+
+
+def test_the_job_scripts_own_clock_comes_first():
+    environment = {"SLURM_JOB_ID": "12", "DEEPHPO_END_TIME": str(time.time() + 200)}
+    assert seconds_left(environment) == pytest.approx(190, abs=1)
+    assert seconds_left({}) is None
