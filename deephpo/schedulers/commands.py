@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from deephpo.errors import LaunchError
 
@@ -20,11 +21,14 @@ def answer(command: Sequence[str]) -> str:
     return ended.stdout.strip()
 
 
-def submitted(command: Sequence[str]) -> str:
-    """Return what a command that submits prints; raises LaunchError, with its own words, if it refuses to."""
+def submitted(command: Sequence[str], place: Path) -> str:
+    """Return what a command that submits prints; raises LaunchError, with its own words, if it refuses to.
+
+    place: where it is called: some leave files there.
+    """
     line = " ".join(command)
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, cwd=place)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LaunchError(f"The job could not be submitted: `{line}` did not work ({error}).") from None
     if ended.returncode:

@@ -41,8 +41,8 @@ def seconds_left(environment: Mapping[str, str] = os.environ) -> float | None:
     scheduler = scheduler_of_job(environment)
     if scheduler is None:
         return None
-    end_s = _told_end_s(scheduler, environment[scheduler.names.job_id])
-    return None if end_s is None else _usable_s(end_s - time.time())
+    told_s = _told_end_s(scheduler, environment[scheduler.names.job_id])
+    return None if told_s is None else _usable_s(told_s - time.time())
 
 
 def _usable_s(left_s: float) -> float:

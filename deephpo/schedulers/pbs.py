@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ class Pbs:
     names = Names(
         "PBS",
         job_id="PBS_JOBID",
+        submit_dir="PBS_O_WORKDIR",
         submit="qsub",
         show="qstat",
         cancel="qdel",
@@ -42,13 +44,13 @@ class Pbs:
             'exec >>"$run/job.out" 2>&1',
             *life(request),
             "",
-            *again(request, self.names, _successor()),
+            *again(request, self.names, _successor(request)),
         ]
         return "\n".join(lines) + "\n"
 
     def submit(self, script: Path) -> str:
         """Submit a script, and return the job's id; raises LaunchError if that is refused."""
-        return submitted(["qsub", str(script)])
+        return submitted(["qsub", str(script)], script.parent)
 
     def end_time_s(self, environment: Mapping[str, str]) -> float | None:
         """Return when the job of this environment ends, in seconds since the epoch; None if nobody tells."""
@@ -88,11 +90,12 @@ def _chunks(request: Request) -> str:
     return ":".join(part for part in wanted if part)
 
 
-def _successor() -> list[str]:
+def _successor(request: Request) -> list[str]:
     return [
         'echo "job.sh: the time is up; another job is to go on"',
         "count=$((${DEEPHPO_RESTARTS:-0} + 1))",
-        'qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count "$run/job.sh" && exit 75',
+        'qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count '
+        f"{shlex.quote(request.script)} && exit 75",
     ]
 
 

@@ -17,6 +17,8 @@ class Names:
     title: str
     job_id: str
     """The variable by which a job knows its id."""
+    submit_dir: str
+    """The variable by which a job knows where it was submitted."""
     submit: str
     """The command that submits a script."""
     show: str

@@ -23,9 +23,9 @@ class Request:
     problem: str
     """The problem's name."""
     run_dir: str
-    """An absolute path."""
-    start_dir: str
-    """The absolute path in which the search is started."""
+    """An absolute path, or one from there."""
+    start_dir: str | None
+    """The absolute path in which the search is started; None: where the job is submitted."""
     program: tuple[str, ...]
     """What runs ``deephpo``."""
     arguments: tuple[str, ...]
@@ -49,6 +49,8 @@ class Request:
     environment: tuple[tuple[str, str], ...] = ()
     chain: int = 0
     """How many more jobs may follow this one until the search is done."""
+    script_path: str | None = None
+    """Where the job script is; None: in the run directory."""
 
     def __post_init__(self) -> None:
         self._check_counts()
@@ -69,7 +71,7 @@ class Request:
         for option in ("account", "queue", "constraint"):
             if re.search(r"\s", getattr(self, option) or ""):
                 raise OptionError(f"--{option} must be one word, not {getattr(self, option)!r}.")
-        for path in (self.run_dir, self.start_dir):
+        for path in (self.run_dir, self.start_dir or ""):
             if re.search(r"[\s%]", path):
                 raise OptionError(f"Batch systems do not take a path with a space or a % in it: {path!r}.")
 
@@ -114,7 +116,7 @@ class Request:
     @property
     def script(self) -> str:
         """Where the job script is."""
-        return str(RunDirectory(Path(self.run_dir)).script)
+        return self.script_path or str(RunDirectory(Path(self.run_dir)).script)
 
     @property
     def output(self) -> str:

@@ -32,14 +32,18 @@ def ground(request: Request, names: Names) -> list[str]:
     environment = [*request.machine.environment.items(), *request.environment]
     return [
         f"run={shlex.quote(request.run_dir)}",
-        f"cd {shlex.quote(request.start_dir)} || exit",
+        f"cd {_start(request, names)} || exit",
         *(f"module load {shlex.quote(module)}" for module in request.modules),
         *(f"export {name}={shlex.quote(value)}" for name, value in environment),
-        "# The search watches this clock by itself, and is done before the job is ended.",
+        "# The time above, in seconds: the search watches this clock, and is done before the job is ended.",
         f"export DEEPHPO_END_TIME=$(($(date +%s) + {request.walltime_s}))",
         "",
         *_launch(request, names),
     ]
+
+
+def _start(request: Request, names: Names) -> str:
+    return f'"${names.submit_dir}"' if request.start_dir is None else shlex.quote(request.start_dir)
 
 
 def _launch(request: Request, names: Names) -> list[str]:
@@ -116,7 +120,7 @@ def again(request: Request, names: Names, follow: Iterable[str]) -> list[str]:
         ]
     return [
         *chain,
-        f'[ $rc != 75 ] || echo "job.sh: not done yet; to go on: {names.submit} $run/job.sh"',
+        f'[ $rc != 75 ] || echo "job.sh: not done yet; to go on: {names.submit} {request.script}"',
         "exit $rc",
     ]
 

@@ -21,6 +21,7 @@ class Slurm:
     names = Names(
         "Slurm",
         job_id="SLURM_JOB_ID",
+        submit_dir="SLURM_SUBMIT_DIR",
         submit="sbatch",
         show="squeue -j",
         cancel="scancel",
@@ -46,7 +47,7 @@ class Slurm:
 
     def submit(self, script: Path) -> str:
         """Submit a script, and return the job's id; raises LaunchError if that is refused."""
-        return submitted(["sbatch", "--parsable", str(script)]).partition(";")[0]
+        return submitted(["sbatch", "--parsable", str(script)], script.parent).partition(";")[0]
 
     def end_time_s(self, environment: Mapping[str, str]) -> float | None:
         """Return when the job of this environment ends, in seconds since the epoch; None if nobody tells."""

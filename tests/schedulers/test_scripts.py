@@ -54,7 +54,7 @@ SLURM = f"""\
 
 run=/scratch/runs/h6
 cd /home/me || exit
-# The search watches this clock by itself, and is done before the job is ended.
+# The time above, in seconds: the search watches this clock, and is done before the job is ended.
 export DEEPHPO_END_TIME=$(($(date +%s) + 7200))
 
 launch=(mpirun -np 9 --map-by node --bind-to none /venv/bin/deephpo)
@@ -66,7 +66,7 @@ if [ $rc = 75 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt 3 ]; then
     echo "job.sh: the time is up; Slurm is to start this job again"
     scontrol requeue "$SLURM_JOB_ID" && sleep 120    # in which Slurm ends this script
 fi
-[ $rc != 75 ] || echo "job.sh: not done yet; to go on: sbatch $run/job.sh"
+[ $rc != 75 ] || echo "job.sh: not done yet; to go on: sbatch /scratch/runs/h6/job.sh"
 exit $rc
 """
 
@@ -84,7 +84,7 @@ PBS = f"""\
 
 run=/scratch/runs/h6
 cd /home/me || exit
-# The search watches this clock by itself, and is done before the job is ended.
+# The time above, in seconds: the search watches this clock, and is done before the job is ended.
 export DEEPHPO_END_TIME=$(($(date +%s) + 7200))
 
 launch=(mpirun -np 9 --map-by node --bind-to none /venv/bin/deephpo)
@@ -95,9 +95,9 @@ exec >>"$run/job.out" 2>&1
 if [ $rc = 75 ] && [ "${{DEEPHPO_RESTARTS:-0}}" -lt 3 ]; then
     echo "job.sh: the time is up; another job is to go on"
     count=$((${{DEEPHPO_RESTARTS:-0}} + 1))
-    qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count "$run/job.sh" && exit 75
+    qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count /scratch/runs/h6/job.sh && exit 75
 fi
-[ $rc != 75 ] || echo "job.sh: not done yet; to go on: qsub $run/job.sh"
+[ $rc != 75 ] || echo "job.sh: not done yet; to go on: qsub /scratch/runs/h6/job.sh"
 exit $rc
 """
 
