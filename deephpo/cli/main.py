@@ -27,7 +27,7 @@ VERBS = {
     "simulate": "search in virtual time, with any number of workers",
     "replay": "try stopping rules on recorded learning curves",
     "submit": "search in a batch job, on Slurm or PBS",
-    "doctor": "show what is installed here, and what is missing",
+    "doctor": "show what is installed here and what is missing; in a job, who is where",
 }
 """Each verb has a module of its name in this package, with ``add_arguments`` and ``run``."""
 

@@ -1,5 +1,6 @@
 """A search submitted to a real Slurm: who runs where, with which device."""
 
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ from deephpo.storage.records import Ended, Finished, Started, WorkerJoined
 
 pytestmark = pytest.mark.scheduler
 
+BIN = Path(sys.executable).parent
 HARTMANN6 = Path(__file__).parents[2] / "problems" / "hartmann6.py"
 DEBIANS_MPI = sorted(Path("/usr/lib").glob("*-linux-gnu/libmpi.so.40"))
 WITH_DEVICE = """
@@ -71,3 +73,28 @@ def test_an_srun_that_does_not_fit_the_mpi_is_refused_and_nothing_is_written(clu
     assert "srun started 5 tasks, but MPI sees a world of one" in cluster.output(said)
     assert "pmix for Open MPI" in cluster.output(said)
     assert sorted(path.name for path in run.iterdir()) == ["job.out", "job.sh"]
+
+
+def test_the_doctor_shows_who_is_where_and_what_is_wrong_with_it(cluster, tmp_path):
+    seen = {}
+    for name, placing in (("well", "--map-by node"), ("badly", "--map-by slot")):
+        line = f"{BIN}/mpirun -np 17 {placing} --bind-to none {BIN}/deephpo doctor"
+        job = (
+            "sbatch",
+            "--parsable",
+            "-N4",
+            "--ntasks-per-node=5",
+            "--gpus-per-node=4",
+            "-o",
+            tmp_path / name,
+        )
+        assert cluster.wait(cluster.run(*job, "--wrap", line).strip())["JobState"] == "COMPLETED"
+        seen[name] = (tmp_path / name).read_text()
+    rows = [line.split() for line in seen["well"].splitlines() if " worker " in line]
+    assert Counter((row[0], row[3]) for row in rows) == {
+        (f"node{k}", f"CUDA_VISIBLE_DEVICES={device}"): 1 for k in range(1, 5) for device in range(4)
+    }
+    assert "more workers" not in seen["well"]
+    assert "round robin" not in seen["well"]
+    assert "--share-gpus" in seen["badly"]
+    assert "deal the ranks out round robin" in seen["badly"]
