@@ -74,6 +74,13 @@ class Outcome:
     """One line that says why a trial was stopped, failed or was preempted."""
     detail: str = ""
     """The traceback, or the last lines of the trial's output when it crashed."""
+    foreseen: float | None = None
+    """What a stopped trial would have come to, if that is what the search is to learn of it."""
+
+    @property
+    def lesson(self) -> float | None:
+        """What the search learns of the trial: its value, or what was foreseen; None if it failed."""
+        return self.value if self.foreseen is None else self.foreseen
 
     def __post_init__(self) -> None:
         if self.state is TrialState.COMPLETED and self.value is None:

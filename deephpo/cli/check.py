@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from deephpo.report.summary import configuration_line
+    from deephpo.stopping.create import DEFAULT_RULE
     from deephpo.worker.description import describe
 
     declaration = describe(arguments.problem)
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{declaration.name}: {declaration.direction} {declaration.objective}")
     if declaration.fidelity is not None:
         print(f"reports against {declaration.fidelity.name}, up to {declaration.fidelity.high}")
+        print(f"hopeless trials are stopped by {DEFAULT_RULE}, unless --stop says otherwise")
     if ranks != "1":
         print(f"trains each trial on {ranks} ranks")
     print()

@@ -159,6 +159,7 @@ def _log_overhead(session: Session) -> None:
 def headline(session: Session, place: str, directory: RunDirectory) -> str:
     """Return what is searched, how and where, in two lines."""
     from deephpo import __version__
+    from deephpo.stopping.create import NO_RULE
 
     declaration, options = session.declaration, session.options
     count = len(declaration.space.parameters)
@@ -166,6 +167,7 @@ def headline(session: Session, place: str, directory: RunDirectory) -> str:
     details = ", ".join(f"{name} {value}" for name, value in options.strategy.items())
     how = f"{options.search} ({details})" if details else options.search
     how += ", batch by batch" if options.synchronous else ""
+    how += "" if options.stop == NO_RULE else f" · stopping by {options.stop}"
     place += _gangs(session)
     lines = [
         f"deephpo {__version__} · {declaration.name}: {declaration.direction} {declaration.objective} "

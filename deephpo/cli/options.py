@@ -16,7 +16,7 @@ from deephpo.errors import OptionError
 from deephpo.search.create import METHODS, SEARCHES, method_of
 from deephpo.search.options import Choice, Count, Number, Option
 from deephpo.stopping.create import AUTO, DEFAULT_RULE, RULES
-from deephpo.stopping.judge import LESSONS, Lesson
+from deephpo.stopping.lesson import LESSONS, Lesson
 from deephpo.worker.limits import parse_memory
 
 DEFAULT_TRIALS = 100
@@ -360,8 +360,8 @@ def finite(option: str, above: float = -math.inf) -> Callable[[str], float]:
     def parse(text: str) -> float:
         number = float(text)
         if not above < number < math.inf:
-            least = "a finite number" if above == -math.inf else f"a number above {above:g}"
-            raise OptionError(f"{option} must be {least}, not {text}.")
+            least = "" if above == -math.inf else f" above {above:g}"
+            raise OptionError(f"{option} must be a finite number{least}, not {text}.")
         return number
 
     parse.__name__ = "number"  # argparse names it when the text is no number

@@ -7,12 +7,13 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deephpo import __version__
+from deephpo.cli.judging import judge_of, with_rule
 from deephpo.cli.options import SearchOptions
 from deephpo.drivers.local import cores_here
 from deephpo.engine.backlog import Backlog, backlog_of
@@ -27,8 +28,6 @@ from deephpo.problem import Declaration
 from deephpo.schedulers.end_of_job import seconds_left
 from deephpo.search.create import create_search
 from deephpo.search.search import Search
-from deephpo.stopping.create import AUTO, DEFAULT_RULE, NO_RULE, create_rule
-from deephpo.stopping.curve import Subject
 from deephpo.stopping.judge import Judge
 from deephpo.storage.changes import changes_between
 from deephpo.storage.freezer import Freezer
@@ -176,7 +175,7 @@ def begin(
     """
     declaration = describe(target)
     options = with_rule(options, declaration)
-    judge = _judge(declaration, options)
+    judge = judge_of(declaration, options)
     search = _search(declaration, options)
     learned = None if options.warm_start is None else _learn(search, declaration, options.warm_start)
     seconds_left()
@@ -261,7 +260,7 @@ def _take_over(
     declaration = describe(begun.target)
     _check_changes(recorded, declaration, accept)
     options = with_rule(change(SearchOptions.from_dict(state.options)), declaration)
-    judge = _judge(declaration, options)
+    judge = judge_of(declaration, options)
     judge.recall(records)
     search = _search(declaration, options)
     differs = replay(search, records, _interim(declaration, options))
@@ -321,28 +320,6 @@ def _search(declaration: Declaration, options: SearchOptions) -> Search:
         start=declaration.start,
         **options.strategy,
     )
-
-
-def with_rule(options: SearchOptions, declaration: Declaration) -> SearchOptions:
-    """Return the options with the stopping rule that "auto" stands for."""
-    if options.stop != AUTO:
-        return options
-    return replace(options, stop=DEFAULT_RULE if declaration.fidelity is not None else NO_RULE)
-
-
-def _judge(declaration: Declaration, options: SearchOptions) -> Judge:
-    """Return the judge of trials; raises OptionError for a rule that there cannot be."""
-    fidelity = declaration.fidelity
-    subject = Subject(declaration.objective, declaration.direction)
-    if fidelity is not None:
-        subject = replace(subject, last_step=fidelity.high, unit=fidelity.name)
-    rule = None if options.stop == NO_RULE else create_rule(options.stop, subject)
-    if options.promote and not declaration.resumable:
-        raise OptionError(
-            "--promote lets stopped trials go on from their own checkpoints, which this problem does not "
-            "have: let run() save and load them in ctx.directory, and say Problem(..., resumable=True)."
-        )
-    return Judge(rule, subject, options.stopped_value, options.promote)
 
 
 def _interim(declaration: Declaration, options: SearchOptions) -> str | None:

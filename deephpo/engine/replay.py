@@ -4,15 +4,19 @@ The search is a function of the order of asks and results, and the journal holds
 through it once more leaves the same model, the same pending trials and the same random numbers.  A strategy
 that starts afresh from what it knows now and then need not think all its thoughts again, only those since the
 last time; of the others what they led to is enough.
+
+A trial may end more than once, if it was stopped and went on later; what was told of it last counts from then
+on, and no sooner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deephpo.engine.suggester import teach
 from deephpo.search.search import Search
 from deephpo.storage.records import Asked, Ended, Learned, Record, Reported, Resumed, Suggested
-from deephpo.trial import Outcome, Trial, TrialState
+from deephpo.trial import Trial, TrialState
 
 
 def replay(search: Search, records: Sequence[Record], interim: str | None = None) -> int | None:
@@ -42,33 +46,27 @@ def replay(search: Search, records: Sequence[Record], interim: str | None = None
             if interim is not None and interim in record.report.metrics:
                 search.foretell(record.report.trial_id, record.report.metrics[interim])
         elif isinstance(record, Ended) and _is_result(record):
-            _tell(search, trials.pop(record.outcome.trial_id), record.outcome)
+            teach(search, trials[record.outcome.trial_id], record.outcome)
     return differs
 
 
 def _first_ask_of_the_last_frame(search: Search, answered: Sequence[tuple[int, Record]]) -> int:
     """Return the place of the first ask that left a trace in the search's thoughts."""
-    results = trials = first = 0
+    trials = first = 0
+    told: set[int] = set()
     frame = None
     for k, (_, record) in enumerate(answered):
         if isinstance(record, Suggested):
-            if (now := search.frame_after(results, trials)) != frame:
+            if (now := search.frame_after(len(told), trials)) != frame:
                 frame, first = now, k
             trials += len(record.trials)
-        else:
-            results += _is_result(record)
+        elif isinstance(record, Ended) and _is_result(record):
+            told.add(record.outcome.trial_id)  # of one that went on and ended again this is no new result
     return first
 
 
-def _is_result(record: Record) -> bool:
-    return isinstance(record, Ended) and record.outcome.state is not TrialState.PREEMPTED
-
-
-def _tell(search: Search, trial: Trial, outcome: Outcome) -> None:
-    if outcome.value is not None:
-        search.tell(trial, outcome.value)
-    else:
-        search.fail(trial, outcome.reason)
+def _is_result(record: Ended) -> bool:
+    return record.outcome.state is not TrialState.PREEMPTED
 
 
 def learn(search: Search, record: Learned) -> None:

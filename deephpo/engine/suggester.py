@@ -11,7 +11,7 @@ from typing import Protocol
 
 from deephpo.engine.events import Ask, Foretell, SuggestionsMade, Thought
 from deephpo.search.search import Search
-from deephpo.trial import Config
+from deephpo.trial import Config, Outcome, Trial
 
 SWITCH_S = 0.0005
 """A thread keeps the interpreter for so long while the other one wants it.
@@ -123,9 +123,13 @@ def _work(search: Search, ranks_of: RanksOf, action: Thought) -> SuggestionsMade
     if isinstance(action, Foretell):
         search.foretell(action.trial_id, action.value)
         return None
-    outcome = action.outcome
-    if outcome.value is not None:
-        search.tell(action.trial, outcome.value)
-    else:
-        search.fail(action.trial, outcome.reason)
+    teach(search, action.trial, action.outcome)
     return None
+
+
+def teach(search: Search, trial: Trial, outcome: Outcome) -> None:
+    """Tell a search what it is to learn of a trial that ended, for the first time or once more."""
+    if outcome.lesson is not None:
+        search.tell(trial, outcome.lesson)
+    else:
+        search.fail(trial, outcome.reason)

@@ -12,7 +12,7 @@ from deephpo.worker.context import Context
 
 
 class Report(Callback):  # type: ignore[misc]  # mypy does not follow keras
-    """Reports all metrics after every epoch, and ends the training when it is to be stopped, or the search is.
+    """Reports all metrics after every epoch, and ends the training when the rule or the time says so.
 
     Epochs count from 1, as ``Fidelity("epoch", 50)`` does.  The metrics have the names that Keras gives them,
     so the objective is simplest one of those: "val_loss", "val_accuracy" to be maximised, or "val_" and the
@@ -24,7 +24,7 @@ class Report(Callback):  # type: ignore[misc]  # mypy does not follow keras
         self._ctx = ctx
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Raise TrialStopped once a stopping rule wants the trial to end, rather than at the end of the epoch.
+        """Raise TrialStopped as soon as a stopping rule wants the trial to end, in mid-epoch too.
 
         What several processes train ``Together`` ends with the epoch, in all of them.
         """

@@ -29,10 +29,11 @@ class CovarianceMatrixAdaptation:
     N. Hansen.  Asynchronously: a generation is the next so many results, whichever distribution they were
     drawn from.  To count only those of the newest one would waste what the workers were at in the meantime.
 
-    It learns from ranks, a failure being the last.  A parameter that is switched off keeps the coordinate
-    that was drawn for it.  Until its first generation is full the distribution begins anew around the best
-    result, if that is one it did not draw itself: an earlier run's, or a starting point's.  Where it has
-    collapsed, or has nothing new any more, another one begins in the middle.
+    It learns from ranks, a failure being the last.  What a trial is told again counts until its generation is
+    full, and no more afterwards.  A parameter that is switched off keeps the coordinate that was drawn for
+    it.  Until its first generation is full the distribution begins anew around the best result, if that is
+    one it did not draw itself: an earlier run's, or a starting point's.  Where it has collapsed, or has
+    nothing new any more, another one begins in the middle.
 
     Raises MissingPackageError without ``cmaes``.
     """
@@ -48,8 +49,8 @@ class CovarianceMatrixAdaptation:
         """What was drawn for each pending configuration, by its key."""
         self._fresh: dict[bytes, Any] = {}
         """The same for configurations of which it is still to be seen whether they are asked."""
-        self._generation: list[tuple[Any, float]] = []
-        """What was drawn, and what it is worth."""
+        self._generation: list[tuple[Any, int]] = []
+        """What was drawn, and the number of its observation."""
         self._moved = False
         """Whether the distribution has learned from a generation, or is not the first one."""
         self._distribution = self._new_distribution()
@@ -60,7 +61,7 @@ class CovarianceMatrixAdaptation:
         for i in range(self._told, history.n):
             drawn = self._drawn.pop(key(history.rows[history.told_places[i]]), None)
             if drawn is not None:
-                self._learn(drawn, float(history.values[i]))
+                self._learn(drawn, i, history)
         self._told = history.n
         rows = self._untried.draw(q, history, lambda n: self._draw(n, history))
         self._drawn |= {key(row): self._fresh[key(row)] for row in rows if key(row) in self._fresh}
@@ -76,11 +77,12 @@ class CovarianceMatrixAdaptation:
         if key(row) not in self._drawn:
             self._distribution = self._new_distribution(row)
 
-    def _learn(self, drawn: Any, value: float) -> None:
-        self._generation.append((drawn, value))
+    def _learn(self, drawn: Any, number: int, history: History) -> None:
+        self._generation.append((drawn, number))
         if len(self._generation) < self._distribution.population_size:
             return
-        ranked = sorted(self._generation, key=lambda result: result[1])
+        results = [(drawn, history.values[number]) for drawn, number in self._generation]
+        ranked = sorted(results, key=lambda result: result[1])
         self._generation = []
         if ranked[0][1] == ranked[-1][1]:
             return  # one is as good as the other

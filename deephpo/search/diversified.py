@@ -10,6 +10,7 @@ what earlier ones picked as pending.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -86,7 +87,9 @@ class Rotation:
         self._seed = seed
         self._rewards = Rewards()
         self._origins = origins
-        self._told = 0
+        self._given = array("d")
+        """The rewards of all observations that were told, by their numbers."""
+        self._revised = 0
         self._turn = 0
 
     def propose(self, q: int, history: History) -> Rows:
@@ -117,14 +120,24 @@ class Rotation:
         return counts
 
     def _catch_up(self, history: History) -> None:
-        """Reward the arms for what was told since the last time."""
+        """Reward the arms for what was told since the last time, or told again."""
         self._origins.catch_up(history)
-        new = slice(self._told, history.n)
-        self._told = history.n
-        for place, value in zip(history.told_places[new], history.values[new], strict=True):
-            reward = self._rewards.of(float(value))
-            if (arm := self._origins.arms[place]) >= 0:
-                self._rule.learn(arm, log_error(reward) if self._logarithmic else reward)
+        for number in history.news(len(self._given), self._revised).tolist():
+            reward = self._rewards.of(number, float(history.values[number]))
+            arm = self._origins.arms[history.told_places[number]]
+            self._reward(arm, number, log_error(reward) if self._logarithmic else reward)
+        self._revised = len(history.revisions)
+
+    def _reward(self, arm: int, number: int, reward: float) -> None:
+        """Reward an arm, if one asked for it, for a result, or instead of what it had for it before."""
+        if number == len(self._given):
+            self._given.append(reward)
+            if arm >= 0:
+                self._rule.learn(arm, reward)
+            return
+        before, self._given[number] = self._given[number], reward
+        if arm >= 0:
+            self._rule.correct(arm, reward - before)
 
 
 class Nominations:

@@ -18,8 +18,9 @@ class RegularizedEvolution:
     AAAI 2019, algorithm 1: the oldest dies, not the worst, so that luck does not live for ever.
 
     population: so many results are alive.  tournament: so many of them, drawn with replacement, compete to be
-    a parent, so it is no larger than the population; a result that failed loses to any that did not.  A child
-    that exists already is mutated again.
+    a parent, so it is no larger than the population; a result that failed loses to any that did not.  One
+    that is told again competes with its last value, and is as old as before.  A child that exists already is
+    mutated again.
 
     We deviate: configurations are drawn at random only until a tournament can be filled, not the population,
     since few searches have results by the thousand.

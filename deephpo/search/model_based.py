@@ -7,10 +7,10 @@ acquisition and treatment of pending points.
 Time goes by in *frames*.  A frame begins when enough is new (:func:`frame_of`): with every result at first,
 later with every 64th to 128th part of all that was asked.  At its beginning all observations are scored anew,
 the surrogate renews what is due, all that is pending gets a new lie, and new candidates are drawn.  Within a
-frame results and lies are updates, scored among the values that the frame began with.  So a result costs the
-same however many there are; and since the beginning of a frame depends on what was told, on what is pending
-and on counters, but on no thought before it, a resumed search need go through no more than its last frame
-again.
+frame results and lies are updates, scored among the values that the frame began with; so is what a trial is
+told again, in place of its older result.  So a result costs the same however many there are; and since the
+beginning of a frame depends on what was told, on what is pending and on counters, but on no thought before
+it, a resumed search need go through no more than its last frame again.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class ModelBasedSearch:
         self._targets: Targets | None = None
         self._told = 0
         """How many observations the surrogate knows."""
+        self._revised = 0
+        """And how many revisions of observations."""
         self._best = np.inf
         self._best_target = np.nan
         self._constant = np.nan
@@ -129,14 +131,14 @@ class ModelBasedSearch:
         if frame == self._frame:
             return False
         self._frame = frame
-        self.surrogate.renew(history.n, q)
+        self.surrogate.renew(history.moment(), q)
         return True
 
     def _begin_frame(self, history: History) -> None:
         self._targets = self._make_targets(history.values)
         y = self._targets.scores(history.values)
         self.surrogate.fit(history.rows, history.told_places, y)
-        self._told = history.n
+        self._told, self._revised = history.n, len(history.revisions)
         self._best_target = y.min()
         self._generation = None
         places = history.pending_places
@@ -151,13 +153,17 @@ class ModelBasedSearch:
             self.surrogate.learn(history.rows, places, self._targets.scores(values))
 
     def _go_on(self, history: History, targets: Targets) -> None:
-        """Put results in the place of lies, and lies in the place of what others proposed meanwhile."""
-        places, values = history.told_places[self._told :], history.values[self._told :]
-        self._told = history.n
-        if history.best < self._best:
+        """Put results in the place of lies or older results, and lies where others proposed meanwhile."""
+        news = history.news(self._told, self._revised)
+        places = history.told_places[news]
+        self._told, self._revised = history.n, len(history.revisions)
+        if history.best != self._best:
             self._generation = None  # neighbours of the new best are wanted
-        y = targets.scores(values)
-        self._best_target = min(self._best_target, y.min(initial=np.inf))
+        y = targets.scores(history.values[news])
+        if history.best > self._best:
+            self._best_target = float(targets.scores(np.array([history.best]))[0])
+        else:
+            self._best_target = min(self._best_target, y.min(initial=np.inf))
         learn = self.surrogate.learn if self._generation is None else self._generation.learn
         learn(history.rows, places, y)
         seen = self._proposed[0] + len(self._proposed[1])

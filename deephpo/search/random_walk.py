@@ -22,23 +22,16 @@ class RandomWalk:
         self._encoding = encoding
         self._rng = np.random.default_rng(seed)
         self._untried = Untried(encoding, self._rng.spawn(1)[0])
-        self._told = 0
-        """How many observations were looked at."""
-        self._best = np.inf
-        self._incumbent: Rows | None = None
+        self._best: int | None = None
+        """The number of the best observation."""
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
-        self._catch_up(history)
-        incumbent = self._incumbent
-        if incumbent is None:
+        if not history.succeeded:
             return self._untried.draw(q, history, lambda n: self._encoding.sample(n, self._rng))
+        if self._best is None or history.values[self._best] > history.best:
+            self._best = int(history.values.argmin())
+        incumbent = history.rows[history.told_places[self._best]]
         return self._untried.draw(
             q, history, lambda n: step_away(np.tile(incumbent, (n, 1)), history, self._encoding, self._rng)
         )
-
-    def _catch_up(self, history: History) -> None:
-        if history.best < self._best:
-            place = history.told_places[self._told + int(history.values[self._told :].argmin())]
-            self._best, self._incumbent = history.best, history.rows[place].copy()
-        self._told = history.n

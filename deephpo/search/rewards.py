@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left, bisect_right, insort
 
 from scipy.special import log_ndtr
@@ -14,6 +15,9 @@ LEAST = 1e-5
 class Rewards:
     """Gives each result a reward from 0, the worst, to 1; a failure has 0.
 
+    Results are known by their numbers, in whose order they come; one that is told again has another reward
+    for its new value, which takes the place of the old one.
+
     While all values are errors, from 0 to 1, or all are accuracies that are maximised, which stand here with
     the opposite sign, the reward is the accuracy.  From the first value on that is neither, it is the share
     of the results so far that a result is better than, itself counted as a half: so it depends on the order
@@ -21,10 +25,16 @@ class Rewards:
     """
 
     def __init__(self) -> None:
+        self._told = array("d")  # by their numbers, failures included
         self._values: list[float] = []  # in their order
 
-    def of(self, value: float) -> float:
-        """Return the reward of the next value, in minimisation scale; +inf if it failed."""
+    def of(self, number: int, value: float) -> float:
+        """Return the reward of a result with this value, in minimisation scale; +inf if it failed."""
+        if number == len(self._told):
+            self._told.append(value)
+        else:
+            self._take_back(self._told[number])
+            self._told[number] = value
         if not math.isfinite(value):
             return 0.0
         insort(self._values, value)
@@ -35,6 +45,10 @@ class Rewards:
             return -value
         below, not_above = bisect_left(self._values, value), bisect_right(self._values, value)
         return 1.0 - (below + not_above) / (2 * len(self._values))
+
+    def _take_back(self, value: float) -> None:
+        if math.isfinite(value):
+            del self._values[bisect_left(self._values, value)]
 
 
 def log_error(reward: float) -> float:

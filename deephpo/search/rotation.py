@@ -36,6 +36,9 @@ class Rule(Protocol):
     def learn(self, arm: int, reward: float) -> None:
         """Take a reward: more is better, and 0 is the least."""
 
+    def correct(self, arm: int, by: float) -> None:
+        """Let another reward, which differs by so much, take the place of one: a result was told again."""
+
     def choose(self, turn: int, rng: np.random.Generator) -> int:
         """Return the arm of the turn with this number, from 0 on."""
 
@@ -47,6 +50,9 @@ class InTurn:
         self._arms = arms
 
     def learn(self, arm: int, reward: float) -> None:
+        """Do nothing."""
+
+    def correct(self, arm: int, by: float) -> None:
         """Do nothing."""
 
     def choose(self, turn: int, rng: np.random.Generator) -> int:
@@ -61,6 +67,9 @@ class AtRandom:
         self._arms = arms
 
     def learn(self, arm: int, reward: float) -> None:
+        """Do nothing."""
+
+    def correct(self, arm: int, by: float) -> None:
         """Do nothing."""
 
     def choose(self, turn: int, rng: np.random.Generator) -> int:
@@ -82,6 +91,10 @@ class Hedge:
     def learn(self, arm: int, reward: float) -> None:
         """Add a reward to the arm's gains."""
         self.gains[arm] += reward
+
+    def correct(self, arm: int, by: float) -> None:
+        """Add the difference to the arm's gains."""
+        self.gains[arm] += by
 
     def choose(self, turn: int, rng: np.random.Generator) -> int:
         """Return an arm, drawn with the arms' probabilities."""
@@ -114,6 +127,10 @@ class EpsilonGreedy:
         """Bring the arm's mean up to date."""
         self._total[arm] += reward
         self._count[arm] += 1
+
+    def correct(self, arm: int, by: float) -> None:
+        """Bring the arm's mean up to date, which is one of as many rewards as before."""
+        self._total[arm] += by
 
     def choose(self, turn: int, rng: np.random.Generator) -> int:
         """Return the best arm or, to explore, one of the others."""
@@ -173,6 +190,9 @@ class SequentialKnockOut:
         if self._results == self._round:
             del self._newest[self.alive.pop(int(self._ranks.argmax()))]
             self._begin_round()
+
+    def correct(self, arm: int, by: float) -> None:
+        """Do nothing: the arms were ranked when the result was new."""
 
     def choose(self, turn: int, rng: np.random.Generator) -> int:
         """Return the arm whose turn it is among those that are left."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -67,8 +66,8 @@ class Search:
         self._seed = seed
         self._start = list(start)
         self._history = History(encoding.d)
-        self._asked: dict[int, Trial] = {}
-        self._next_id = 0
+        self._configs: list[Config] = []
+        """All that were given out, by the trials' ids."""
 
     def ask(self, q: int = 1) -> list[Trial]:
         """Return q new trials, no configuration ever twice.
@@ -105,8 +104,8 @@ class Search:
         self.exhausted = len(trials) < q
         rows = self._forgetful.pass_over(q - len(found), self._history) if len(found) < q else None
         expected = configs[len(found) :] if rows is None else self._encoding.decode(rows)
-        for row, trial in zip(self._encoding.encode(configs), trials, strict=True):
-            self._note(row, trial)
+        for row, config in zip(self._encoding.encode(configs), configs, strict=True):
+            self._note(row, config)
         return found + expected == configs
 
     def replay(self, q: int, trials: Sequence[Trial]) -> bool:
@@ -132,32 +131,31 @@ class Search:
 
         NaN and infinity, and trials that are not pending any more, are passed over: this is hearsay.
         """
-        if trial_id in self._asked and math.isfinite(value):
+        if trial_id in self._history.pending and math.isfinite(value):
             self._history.interim[trial_id] = self._sign * value
 
     def tell(self, trial: Trial, value: float) -> None:
         """Take a trial's objective, in the user's direction; NaN or infinity counts as failed.
 
-        Raises TypeError for what is no trial or no number, and ValueError for a trial that is not pending.
+        A trial that was stopped may go on later and end once more: so the last word about a trial counts,
+        and what was told before, or that it failed, is replaced by it.  It is no new result, and what was
+        asked meanwhile stays.
+
+        Raises TypeError for what is no trial or no number, and ValueError for a trial that was not asked.
         """
         number = _number(value, "tell", "fail(trial, reason)")
         if not is_number(number):
             self.fail(trial, f"its value is {number}")
             return
-        value = float(number)
-        self._settle(trial, self._sign * value)
-        if self.best is None or self._sign * value < self._sign * (self.best.value or 0.0):
-            self.best = replace(self._asked[trial.id], value=value)
-        del self._asked[trial.id]
+        self._settle(trial, self._sign * float(number))
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """Take note that a trial failed; the model learns to stay away from it.
+        """Take note that a trial failed, whatever it was told before; the model learns to stay away from it.
 
         ``reason`` is said and not kept: a search needs to know no more than that it failed, and whoever
         drives it keeps the reasons, as the journal of a run does.
         """
         self._settle(trial, math.inf)
-        del self._asked[trial.id]
 
     def learn(self, config: Config, value: float | None) -> None:
         """Take an observation from elsewhere, which the model knows from now on and no ask repeats.
@@ -175,10 +173,22 @@ class Search:
     def _settle(self, trial: Trial, value: float) -> None:
         if not isinstance(trial, Trial):
             raise TypeError(f"tell() and fail() take a trial that ask() returned, not {trial!r}.")
-        asked = self._asked.get(trial.id)
-        if asked is None or asked.config != trial.config:
-            raise ValueError(f"Trial {trial.id} is not pending: it was told already, or never asked here.")
-        self._history.told(trial.id, value)
+        if trial.id >= len(self._configs) or self._configs[trial.id] != trial.config:
+            raise ValueError(f"Trial {trial.id} with {dict(trial.config)} was never asked here.")
+        if trial.id in self._history.pending:
+            self._history.told(trial.id, value)
+        else:
+            self._history.told_again(trial.id, value)
+        self._choose_best(trial.id, value)
+
+    def _choose_best(self, trial_id: int, value: float) -> None:
+        """Bring the best up to date after what was told of a trial, in minimisation scale."""
+        lowest = math.inf if self.best is None else self._sign * (self.best.value or 0.0)
+        if value < lowest:
+            self.best = self._trial(trial_id, self._sign * value)
+        elif self.best is not None and trial_id == self.best.id and value > lowest:
+            found = self._history.best_trial()
+            self.best = None if found is None else self._trial(found[0], self._sign * found[1])
 
     def _propose(self, q: int) -> list[tuple[Rows, Config]]:
         """Return q new configurations with their rows, which count as tried from now on."""
@@ -200,16 +210,17 @@ class Search:
         return found
 
     def _issue(self, row: Rows, config: Config) -> Trial:
-        # One seed for each trial, whoever runs it, and however many were asked beside it.
-        seed = int(np.random.SeedSequence(self._seed, spawn_key=(1, self._next_id)).generate_state(1)[0])
-        trial = Trial(self._next_id, config, seed)
-        self._note(row, trial)
-        return trial
+        self._note(row, config)
+        return self._trial(len(self._configs) - 1)
 
-    def _note(self, row: Rows, trial: Trial) -> None:
-        self._next_id = trial.id + 1
-        self._history.asked(trial.id, row)
-        self._asked[trial.id] = trial
+    def _note(self, row: Rows, config: Config) -> None:
+        self._history.asked(len(self._configs), row)
+        self._configs.append(config)
+
+    def _trial(self, trial_id: int, value: float | None = None) -> Trial:
+        # One seed for each trial, whoever runs it, and however many were asked beside it.
+        seed = np.random.SeedSequence(self._seed, spawn_key=(1, trial_id)).generate_state(1)[0]
+        return Trial(trial_id, self._configs[trial_id], int(seed), value)
 
 
 def _number(value: float, method: str, otherwise: str) -> numbers.Real:

@@ -24,7 +24,7 @@ class StagedSearch:
     We deviate: half as wide is what the next box is in any range, logarithms for parameters with log=True;
     it lies around the best configuration ever, also where that came late from an earlier and larger box;
     a stage ends after a stated number of results and never sooner; what the best one leaves inactive is not
-    narrowed.
+    narrowed.  What is told again counts when a box is drawn the next time.
 
     stage: so many results make one.  shrink: a box's width as a share of the one before.
     """

@@ -66,6 +66,8 @@ class TreeParzenSearch:
         self._split = Split()
         self._told = 0
         """How many observations the surrogate knows."""
+        self._revised = 0
+        """And how many revisions of observations."""
 
     def propose(self, q: int, history: History) -> Rows:
         """Return q new rows, shape (q, d)."""
@@ -85,11 +87,12 @@ class TreeParzenSearch:
         """Do nothing: no ask leaves a trace."""
 
     def _catch_up(self, history: History) -> None:
-        """Learn what was told since the last time."""
-        if self._told == history.n:
+        """Learn what was told since the last time, or told again."""
+        news = history.news(self._told, self._revised)
+        if not len(news):
             return
-        self._told = history.n
-        self._split.learn(history.values)
+        self._told, self._revised = history.n, len(history.revisions)
+        self._split.learn(history.values, news, history.succeeded)
         good, bad = (history.rows[history.told_places[part]] for part in (self._split.good, self._split.bad))
         self._surrogate.fit(good, bad, np.full(len(bad), self._split.bad_weight))
 

@@ -16,10 +16,10 @@ class Compound:
     """Two checkpoints, after Cho et al. (2020), as it runs on real trainings; M is the last step.
 
     Early drop, at step M // 2: the trial's value is to reach the worst ``beta`` of the means that the
-    trials so far had over the steps 1 to M // 2.  Late survival, at step (1 - beta) M: its value is to be
-    among the best ``beta`` of their means over the steps from M // 2 to there.  A value beside means of a
-    rising curve makes both tests cautious.  beta is 0.10 in DEEP-BO's DecaTercet, 0.20 in PentaTercet, 0.25
-    in TetraTercet.
+    trials so far, itself included, had over the steps 1 to M // 2.  Late survival, at step (1 - beta) M: it
+    is to be among the best ``beta`` of their means over the steps from M // 2 to there.  A value beside means
+    of a rising curve makes both tests cautious.  beta is 0.10 in DEEP-BO's DecaTercet, 0.20 in PentaTercet,
+    0.25 in TetraTercet.
 
     Of each trial two means are kept, no curve.  A value that is no number fails both tests.
     """
@@ -58,13 +58,12 @@ class _Checkpoint:
         mean = self.window.mean(curve)
         if mean is not None:
             insort(self._means, mean)
-        if len(self._means) < 2:
+        if not self._means:
             return None
         bound = percentile(self._means, self._kept)
         if curve.losses[-1] <= bound:
             return None
         value, limit = figure(self._subject, curve.losses[-1]), figure(self._subject, bound)
-        return (
-            f"{value} is not in the best {self._kept:.0%} of what "
-            f"{len(self._means)} trials had on average until then ({limit})"
-        )
+        trials = "1 trial" if len(self._means) == 1 else f"{len(self._means)} trials"
+        had = f"what {trials} had on average until then ({limit})"
+        return f"{value} is not in the best {self._kept:.0%} of {had}"

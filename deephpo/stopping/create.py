@@ -44,7 +44,7 @@ DEFAULT_RULE = "pace + diverged"
 """What "auto" stands for where the problem says how long a training is; docs/early-stopping.md has the
 evidence."""
 
-_ETA = Number(2.0, "one in eta goes on at a rung", least=1.1)
+_ETA = Number(2.0, "one in eta goes on at a rung", least=1.1, most=1000.0)
 _ALSO = Metrics("", "further metrics for a Pareto front, such as 'latency max:throughput'")
 _FIRST = Count(0, "step of the first rung; 0: the last step // eta ** 3", least=0)
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from deephpo.problem import Direction
 
+_LARGEST = 1e100
+"""A loss beyond it counts as infinite: what rules make of losses, such as squares, is to be a number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -41,6 +44,8 @@ class Curve:
 
     def add(self, step: int, loss: float, metrics: Mapping[str, float]) -> None:
         """Take the next report, whose step is above the last one's."""
+        if abs(loss) > _LARGEST:
+            loss = math.copysign(math.inf, loss)
         self.steps.append(step)
         self.losses.append(loss)
         self.metrics = metrics

@@ -100,6 +100,7 @@ class Extrapolation:
 
     def final(self, curve: Curve) -> float:
         """Return the loss that a stopped trial is expected to have ended with, its best if that is less."""
-        step = self._steps[max(0, bisect_right(self._steps, curve.steps[-1]) - 1)]
-        expected = forecast(curve, self._last, self._gains[step])
+        before = bisect_right(self._steps, curve.steps[-1])
+        gains = self._gains[self._steps[max(0, before - 1)]] if self._steps else ()
+        expected = forecast(curve, self._last, gains)
         return curve.best if expected is None else min(curve.best, expected.mean)

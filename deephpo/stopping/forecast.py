@@ -27,6 +27,8 @@ _BEND = 0.25
 """How far a curve may leave the shapes in a doubling to come, in units of what it moved in the last one."""
 _SPREAD = 1.0
 """The prior's spread of the last value, in the same unit, if nothing is known of complete curves."""
+_SMALLEST = 1e-100
+"""What moves by less than this does not move: its square is to be a number above 0."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def forecast(curve: Curve, last_step: int, gains: Collection[float] = ()) -> For
     fall = float(np.median(fallen))
     # A curve that has not moved yet may do so as complete ones did.
     spread = math.sqrt((_SPREAD * moved) ** 2 + float(np.mean(fallen**2)))
-    unit = max(moved, spread) or abs(now) or 1.0
+    unit = next((size for size in (max(moved, spread), abs(now)) if size > _SMALLEST), 1.0)
     shape = _shapes(t)
     y = (loss - now) / unit
     prior_mean = np.array([-fall / unit, 0.0])

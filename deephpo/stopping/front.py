@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from deephpo.stopping.curve import Curve, Subject
+from deephpo.stopping.metrics import last_losses
+from deephpo.stopping.ranks import Dominance
 
 
 class FrontRung:
@@ -22,32 +21,23 @@ class FrontRung:
     def __init__(self, subject: Subject, also: Sequence[Subject]) -> None:
         self._subject = subject
         self._also = also
-        self._members = np.empty((1 + len(also), 16))
-        """A row for each metric, a column for each of the ``_count`` members; those after them are room."""
-        self._count = 0
+        self._members = Dominance(1 + len(also))
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._members)
 
     def enter(self, curve: Curve) -> int | None:
         """Take in a trial; returns how many of those here dominate it.
 
         Returns None for a trial whose last report lacks one of the metrics; nothing is taken in then.
         """
-        others = [metric.loss(curve.metrics.get(metric.metric, math.nan)) for metric in self._also]
-        if any(math.isnan(loss) for loss in others):
+        others = last_losses(self._also, curve)
+        if others is None:
             return None
-        losses = np.array([[curve.best], *([loss] for loss in others)])
-        members = self._members[:, : self._count]
-        dominate = (members <= losses).all(axis=0) & (members < losses).any(axis=0)
-        self._append(losses)
-        return int(np.count_nonzero(dominate))
-
-    def _append(self, losses: np.ndarray) -> None:
-        if self._count == self._members.shape[1]:
-            self._members = np.concatenate([self._members, np.empty_like(self._members)], axis=1)
-        self._members[:, self._count] = losses[:, 0]
-        self._count += 1
+        point = (curve.best, *others)
+        dominate = self._members.better_than(point)
+        self._members.enter(point)
+        return dominate
 
     def reason(self, curve: Curve, kept: int) -> str:
         """Return the sentence for the trial that came last, and that ``kept`` trials or more dominate."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deephpo.errors import OptionError
-from deephpo.stopping.curve import Subject
+from deephpo.stopping.curve import Curve, Subject
+
+if TYPE_CHECKING:  # it loads numpy, and the command line, which every rank reads, knows of this option
+    from deephpo.stopping.ranks import Point
 
 _LARGE = "max:"
 
@@ -21,6 +26,12 @@ def further_metrics(text: str) -> tuple[Subject, ...]:
         Subject(word.removeprefix(_LARGE), "maximize" if word.startswith(_LARGE) else "minimize")
         for word in text.split()
     )
+
+
+def last_losses(metrics: Sequence[Subject], curve: Curve) -> Point | None:
+    """Return what a trial's last report says of some metrics, as losses; None if one is NaN or lacks."""
+    losses = tuple(metric.loss(curve.metrics.get(metric.metric, math.nan)) for metric in metrics)
+    return None if any(map(math.isnan, losses)) else losses
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.last_step import last_step_of
-from deephpo.stopping.metrics import further_metrics
+from deephpo.stopping.metrics import further_metrics, last_losses
 from deephpo.stopping.ranks import Dominance, Front, Point, Ranks, Sorted
 from deephpo.stopping.wording import figure
 
@@ -59,8 +59,8 @@ class Pace:
     def judge(self, curve: Curve) -> str | None:
         """Return that the trial is behind, with its value and where its pace would bring it."""
         self._best = min(self._best, curve.best)
-        others = tuple(metric.loss(curve.metrics.get(metric.metric, math.nan)) for metric in self._also)
-        if any(math.isnan(loss) for loss in others):
+        others = last_losses(self._also, curve)
+        if others is None:
             return None
         self._reached.add((curve.best, *others))
         standing = self._standing(curve, others)
@@ -161,7 +161,7 @@ def extrapolate(curve: Curve, last_step: int) -> Outlook | None:
     gain = _gain(half, now)
     before = math.inf if quarter is None else _gain(quarter, half)
     shrinks = min(1.0, gain / before) if 0 < before < math.inf else 1.0
-    doublings = math.log2(last_step / step)
+    doublings = max(0.0, math.log2(last_step / step))  # who reports rarely may come beyond the last step
     # The geometric series of the gains to come, for a number of doublings that is not whole.
     gains = doublings if shrinks == 1 else shrinks * (1 - shrinks**doublings) / (1 - shrinks)
     return Outlook(now - gain, now - gain * gains)

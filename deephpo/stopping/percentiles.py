@@ -16,7 +16,9 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     below = math.floor(position)
     low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
     part = position - below
-    if low == high:  # also where both are infinite
+    if not part or low == high:
         return low
+    if math.isinf(high - low):  # nothing lies between a number and infinity
+        return high if math.isinf(high) else low
     # From the nearer end, so that percentiles of negated values are the negated percentiles.
     return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)

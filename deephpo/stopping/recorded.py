@@ -19,6 +19,8 @@ from deephpo.trial import Report, TrialState
 
 LAYOUT = "trial,step,VALUE or trial,step,VALUE,seconds"
 """The first line of a file of curves; VALUE is the name of the metric."""
+_MOST = 10**15
+"""So far no step and no second counts: their sums are to be exact."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ class _Life:
             self.curve = [point for point in self.curve if point[1].step < report.step]
             self.began_s -= self.curve[-1][0] if self.curve else 0.0
             self.starts_afresh = False
+        if self.curve and report.step <= self.curve[-1][1].step:  # as for a judge, it changes nothing
+            return
         self.curve.append((time_s - self.began_s, report))
 
 
@@ -183,13 +187,13 @@ class _Journal:
 
 def _of_file(path: Path, direction: Direction | None) -> Recording:
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # as spreadsheets write it
     except FileNotFoundError:
         raise OptionError(f"There is no run directory and no file {path}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{path} cannot be read as text ({error}).") from None
-    rows = csv.reader(lines)
-    metric, timed = _header(path, next(rows, []))
+    rows = _rows(path, lines)
+    metric, timed = _header(path, next(rows, (1, []))[1])
     if direction is None:
         raise OptionError(
             f"{path} does not say whether {metric!r} is better small or large: add --direction minimize or "
@@ -197,8 +201,10 @@ def _of_file(path: Path, direction: Direction | None) -> Recording:
         )
     subject = Subject(metric, direction)
     columns: dict[int, _Columns] = {}
-    for row in filter(None, rows):
-        where = f"{path}, line {rows.line_num}"
+    for line, row in rows:
+        if not row:
+            continue
+        where = f"{path}, line {line}"
         trial, step, value, seconds = _numbers(where, row, timed)
         columns.setdefault(trial, _Columns()).add(where, trial, step, value, seconds)
     if not columns:
@@ -214,6 +220,16 @@ def _of_file(path: Path, direction: Direction | None) -> Recording:
         for trial, own in columns.items()
     )
     return Recording(path.stem, subject, trials, timed=timed)
+
+
+def _rows(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Yield the rows of a file with the numbers of their lines; raises OptionError for what is no row."""
+    rows = csv.reader(lines)
+    try:
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise OptionError(f"{path}, line {rows.line_num}: {error}.") from None
 
 
 def _header(path: Path, row: Sequence[str]) -> tuple[str, bool]:
@@ -239,9 +255,12 @@ def _numbers(where: str, row: Sequence[str], timed: bool) -> tuple[int, int, flo
 
 def _whole(where: str, name: str, text: str) -> int:
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
-        raise OptionError(f"{where}: {name} must be a whole number, not {text!r}.") from None
+        raise OptionError(f"{where}: {name} must be a whole number, not {text[:40]!r}.") from None
+    if abs(number) >= _MOST:
+        raise OptionError(f"{where}: {name} must be below {_MOST:g}, not {text[:40]}.")
+    return number
 
 
 def _number(where: str, name: str, text: str) -> float:
@@ -266,7 +285,7 @@ class _Columns:
                 f"{where}: the steps of a trial are above 0 and rise, but trial {trial} goes from "
                 f"{last_step} to {step}."
             )
-        if not last_s <= seconds < math.inf:
+        if not last_s <= seconds < _MOST:
             raise OptionError(
                 f"{where}: seconds count from the trial's start and rise, but those of trial {trial} go from "
                 f"{last_s:g} to {seconds:g}."

@@ -101,12 +101,12 @@ class Replay:
     @cached_property
     def steps_saved(self) -> float:
         """The share of all steps that was not trained."""
-        return 1 - sum(ending.steps for ending in self.endings) / self.recording.steps
+        return _saved(sum(ending.steps for ending in self.endings), self.recording.steps)
 
     @cached_property
     def time_saved(self) -> float:
         """The share of the trials' time that was not spent."""
-        return 1 - sum(ending.seconds for ending in self.endings) / self.recording.seconds
+        return _saved(sum(ending.seconds for ending in self.endings), self.recording.seconds)
 
     @cached_property
     def kept(self) -> bool:
@@ -205,3 +205,8 @@ def random_orders(trials: int, orders: int, seed: int) -> Iterator[list[int]]:
         order = list(range(trials))
         generator.shuffle(order)
         yield order
+
+
+def _saved(spent: float, recorded: float) -> float:
+    """Return the share that was not spent; of nothing, as where all trials report step 0 alone, nothing."""
+    return 1 - spent / recorded if recorded else 0.0

@@ -258,9 +258,9 @@ _WRITE: dict[str, Callable[[Any], Any]] = {
     "others": list,
 }
 """The fields that stand in a line of JSON in another form than in memory."""
-_USUAL: dict[str, Any] = {"ranks": 1, "others": []}
-"""The fields that are left out of a line where they are as for a trial that one worker trains: such lines are
-what they were before there were others."""
+_USUAL: dict[str, Any] = {"ranks": 1, "others": [], "foreseen": None}
+"""The fields that are left out of a line where they are as for a trial that one worker trains to its end:
+such lines are what they were before there were others."""
 _READ: dict[str, Callable[[Any], Any]] = {
     "report": _report,
     "outcome": _outcome,

@@ -193,6 +193,8 @@ class RunState:
         self.ends += 1
         if self._is_better(entry):
             self.best = entry
+        elif self.best is not None and self.best.id == entry.id:  # it was promoted, and ended worse
+            self.best = next(iter(self.ranked()), None)
 
     def _is_better(self, entry: TrialEntry) -> bool:
         if entry.value is None or self.declaration is None:
@@ -213,7 +215,7 @@ class RunState:
         return self.counts.total() - self.counts[TrialState.PREEMPTED]
 
     def ranked(self) -> list[TrialEntry]:
-        """Return the completed trials, the best first."""
+        """Return the trials that have a value, the best first."""
         sign = -1.0 if self.declaration and self.declaration.direction == "maximize" else 1.0
         completed = [entry for entry in self.ended if entry.value is not None]
         return sorted(completed, key=lambda entry: (sign * (entry.value or 0.0), entry.id))

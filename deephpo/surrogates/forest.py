@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from deephpo.seeds import rng_below
 from deephpo.space.arrays import Rows, Vector
 from deephpo.space.encoding import Encoding
-from deephpo.surrogates.protocol import ALL, Places, Which
+from deephpo.surrogates.protocol import ALL, Moment, Places, Which
 from deephpo.surrogates.trees import MOST_NODES, MOST_PER_TREE, Kind, Tree
 from deephpo.surrogates.trend import Trend
 
@@ -59,9 +59,9 @@ Leaves = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _Planting:
-    """What a tree is grown from: the first n observations, and its number among all trees ever grown."""
+    """What a tree is grown from: what was known then, and its number among all trees ever grown."""
 
-    n: int
+    moment: Moment
     number: int
 
 
@@ -91,23 +91,23 @@ class ForestSurrogate:
         self._left = np.empty(64)  # (m,), of the target; NaN: nothing is known of the row, nor believed
         self.count, self.total, self.square = np.zeros((3, trees * MOST_NODES))  # (L,) each
 
-    def renew(self, n: int, q: int) -> None:
-        """Settle which trees the next fit grows anew, on its n observations: the oldest ones."""
-        due = self._T
+    def renew(self, now: Moment, q: int) -> None:
+        """Settle which trees the next fit grows anew, on what is known now: the oldest ones."""
+        due, n = self._T, now.n
         if self._planted:
             self._owed = min(self._T, self._owed + self._T * (n - self._n) / (RENEWAL * n))
             affordable = (ROWS_PER_FIT + ROWS_PER_POINT * q) // min(n, MOST_PER_TREE)
             due = min(math.ceil(self._owed), max(1, affordable))
             self._owed -= due
         for number in range(self._planted, self._planted + due):
-            self._due[number % self._T] = _Planting(n, number)
+            self._due[number % self._T] = _Planting(now, number)
         self._planted += due
         self._n = n
 
     def fit(self, X: Rows, places: Places, y: Vector) -> None:
         """Grow the trees that are due, and count all targets in the leaves of each."""
         for t, planting in self._due.items():
-            self._trees[t] = self._grow(planting, X, places, y)
+            self._trees[t] = self._grow(planting, X, places)
             self._node_of[t, : self._m] = self._grown(t).leaves(X[: self._m])
         self._due = {}
         self._meet(X)
@@ -173,9 +173,9 @@ class ForestSurrogate:
         """Return a table's mean in each leaf, shape (L,); 0 where nothing is."""
         return table / np.maximum(self.count, 1.0)
 
-    def _grow(self, planting: _Planting, X: Rows, places: Places, y: Vector) -> Tree:
-        rng = rng_below(self._seed, planting.number)
-        return Tree(self._kind, X, places[: planting.n], y[: planting.n], rng)
+    def _grow(self, planting: _Planting, X: Rows, places: Places) -> Tree:
+        rng, moment = rng_below(self._seed, planting.number), planting.moment
+        return Tree(self._kind, X, places[: moment.n], moment.values(), rng)
 
     def _grown(self, t: int) -> Tree:
         tree = self._trees[t]

@@ -34,7 +34,7 @@ from deephpo.space.arrays import Rows, Vector
 from deephpo.space.encoding import Encoding
 from deephpo.surrogates.hyperparameters import Hyperparameters
 from deephpo.surrogates.matern import Features, Matrix, matern, squared_distances
-from deephpo.surrogates.protocol import ALL, Places, Which
+from deephpo.surrogates.protocol import ALL, Moment, Places, Which
 from deephpo.surrogates.targets import normal_scores
 
 GROWTH = 1 / 8
@@ -57,7 +57,7 @@ class GaussianProcess:
         self._features = Features(encoding)
         self._seed = seed
         self._learned_at = 0
-        self._due: list[int] = []
+        self._due: list[Moment] = []
         self.sets = [Hyperparameters.prior(encoding.d)]
         self._turn = 0
         self._X: Rows = np.empty((0, encoding.d), dtype=np.float32)
@@ -65,12 +65,12 @@ class GaussianProcess:
         self._y: Vector = np.empty(0)
         self._line_of: dict[int, int] = {}  # from places to lines of the two above
 
-    def renew(self, n: int, q: int) -> None:
-        """Settle whether the next fit learns hyperparameters, from its n observations."""
+    def renew(self, now: Moment, q: int) -> None:
+        """Settle whether the next fit learns hyperparameters, from what is known now."""
         del q
-        if n >= self._learned_at * (1.0 + GROWTH):
-            self._learned_at = n
-            self._due.append(n)
+        if now.n >= self._learned_at * (1.0 + GROWTH):
+            self._learned_at = now.n
+            self._due.append(now)
 
     def fit(self, X: Rows, places: Places, y: Vector) -> None:
         """Learn the hyperparameters that are due, and know the observations alone."""
@@ -79,8 +79,8 @@ class GaussianProcess:
         self._y = y.copy()
         self._line_of = {place: line for line, place in enumerate(places.tolist())}
         self._turn = len(places)
-        for n in self._due:
-            self._learn_sets(n)
+        for moment in self._due:
+            self._learn_sets(moment)
         self._due = []
 
     def forget(self, place: int) -> None:
@@ -126,9 +126,9 @@ class GaussianProcess:
         """The targets of the rows that are known, shape (k,)."""
         return self._y
 
-    def _learn_sets(self, n: int) -> None:
-        rng = rng_below(self._seed, n)
-        features, y = self._known[:n], normal_scores(self._y[:n])
+    def _learn_sets(self, moment: Moment) -> None:
+        rng = rng_below(self._seed, moment.n)
+        features, y = self._known[: moment.n], normal_scores(moment.values())
         self.sets = self.sets[0].learned(features, y, self._features.parameter, SETS, rng)
 
     def _posterior(self, hyperparameters: Hyperparameters, candidates: Rows) -> GaussianPosterior:

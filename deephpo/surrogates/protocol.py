@@ -9,6 +9,8 @@ Letters: ``m`` rows, ``n`` observations, ``d`` dimensions, ``c`` candidates, ``k
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +25,16 @@ Which = Places | slice
 """Some of the candidates, or all of them."""
 
 ALL = slice(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What was known at some time; it can still be had when more is known, and when values have changed."""
+
+    n: int
+    """How many observations there were."""
+    values: Callable[[], Vector]
+    """Returns what each was worth then, in the order in which they were told; +inf for a failure."""
 
 
 class Posterior(Protocol):
@@ -47,8 +59,8 @@ class Posterior(Protocol):
 class Surrogate(Protocol):
     """A model of the target over encoded configurations; lower targets are better."""
 
-    def renew(self, n: int, q: int) -> None:
-        """Settle what the next fit, on n observations and for q points, is to do anew.
+    def renew(self, now: Moment, q: int) -> None:
+        """Settle what the next fit, on the observations of this moment and for q points, is to do anew.
 
         It looks at no data: so calling it for all fits of a search, and :meth:`fit` for the last one alone,
         gives the model that the search had.

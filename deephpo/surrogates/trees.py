@@ -24,8 +24,9 @@ MOST_NODES = 2 * MOST_PER_TREE
 class Tree:
     """A partition of the space into leaves, which are known by the numbers of their nodes.
 
-    X: all rows.  places, y: the observations that it is grown on and their targets, shape (n,).  Its shape
-    depends on the order of the targets alone, and on rng: so it can be grown again at any time.
+    X: all rows.  places, y: the observations that it is grown on and their values, shape (n,); +inf for a
+    failure.  Its shape depends on the order of the values alone, and on rng: so it can be grown again at any
+    time.
     """
 
     def __init__(self, kind: Kind, X: Rows, places: Places, y: Vector, rng: np.random.Generator) -> None:

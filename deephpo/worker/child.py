@@ -47,9 +47,11 @@ def main(descriptor: int, target: str) -> None:
         if assignment.wants_ranks:
             send(ranks_of(problem, assignment))
             continue
-        outcome = evaluate(problem, assignment, send, Inbox(assignment, line))
+        inbox = Inbox(assignment, line)
+        outcome = evaluate(problem, assignment, send, inbox)
         if os.getpid() != pid:  # a fork of the user's that came back from run(): nobody waits for it
             os._exit(0)
+        inbox.close()
         if assignment.wants_duration and problem.duration is not None:
             send(Lasted(float(problem.duration(dict(assignment.config)))))
         # What the trial printed is to be there when its end is noticed.

@@ -100,6 +100,8 @@ class Context:
             raise TypeError(f"ctx.report: step must be a whole number, not {step!r}.")
         if step < 0:
             raise ValueError(f"ctx.report: step counts from 0, but it is {step}.")
+        if step >= 2**63:
+            raise ValueError("ctx.report: step must be below 2 ** 63, as a file of results can hold it.")
         if not metrics:
             raise ValueError("ctx.report: name at least one metric, as in ctx.report(epoch, val_error=0.1).")
         report = Report(self.trial_id, int(step), numbers_of(metrics))

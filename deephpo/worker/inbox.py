@@ -32,9 +32,16 @@ class Inbox:
         """Take in all that is there."""
         self._look(0.0)
 
+    def close(self) -> None:
+        """Hear no more: the trial is over, and what comes next is not for a thread that it left behind."""
+        with self._lock:
+            self._line = None
+
     def next_meeting(self) -> Meeting:
-        """Wait for word where the processes of this trial meet; raises EOFError when the search is gone."""
+        """Wait for word where the processes of this trial meet; raises EOFError when nobody will send it."""
         while not self._meetings:
+            if self._line is None:
+                raise EOFError
             self._look(_LOOK_S)
         return self._meetings.popleft()
 

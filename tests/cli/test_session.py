@@ -213,7 +213,9 @@ class TestResuming:
         session = resume(stopped, self.same, accept=False)
         assert (session.target, session.options.trials, session.options.seed) == (problem, 2, 1)
         assert isinstance(session.opening, Resumed)
-        assert session.opening.options == options().to_dict()
+        # Without a fidelity no trial is stopped.
+        chosen = {"stop": {"value": "none", "origin": "default"}}
+        assert session.opening.options == options().to_dict() | chosen
         assert session.journal.descriptor > 2
         session.journal.append([session.opening])
         session.journal.close()

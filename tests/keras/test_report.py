@@ -1,6 +1,7 @@
 """What a Keras training tells the search, and what the search tells it."""
 
 import os
+from multiprocessing import Pipe
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,9 +13,11 @@ pytestmark = pytest.mark.tensorflow
 
 import keras  # noqa: E402
 
+from deephpo import TrialStopped  # noqa: E402
 from deephpo.keras import Report  # noqa: E402
 from deephpo.worker.context import Context  # noqa: E402
-from deephpo.worker.messages import Assignment  # noqa: E402
+from deephpo.worker.inbox import Inbox  # noqa: E402
+from deephpo.worker.messages import Assignment, Halt  # noqa: E402
 
 
 def train(ctx, epochs=4):
@@ -59,3 +62,24 @@ def test_what_several_processes_train_is_not_ended_by_the_clock_of_one():
     )
     train(ctx)
     assert reported == [1, 2, 3, 4]
+
+
+def test_a_trial_that_a_rule_stops_ends_in_the_middle_of_an_epoch(tmp_path):
+    reports, batches = [], []
+    search, line = Pipe()
+    assignment = Assignment(7, {}, 1, str(tmp_path))
+    ctx = Context(assignment, 4, reports.append, Inbox(assignment, line))
+
+    class Search(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            batches.append(batch)
+            if len(batches) == 8 + 3:
+                search.send(Halt(7))
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((32, 3))
+    with pytest.raises(TrialStopped):
+        model.fit(x, x[:, :1], batch_size=4, epochs=4, callbacks=[Search(), Report(ctx)], verbose=0)
+    assert [report.step for report in reports] == [1]
+    assert len(batches) == 8 + 3

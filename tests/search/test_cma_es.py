@@ -80,6 +80,25 @@ def test_failures_are_the_last_of_a_generation():
     assert np.mean([trial.config["x"] > 0.6 for trial in search.ask(50)]) > 0.8
 
 
+@pytest.mark.parametrize(("turn", "counts"), [(1, True), (8, False)], ids=["open", "full"])
+def test_what_is_told_again_counts_until_its_generation_is_full(turn, counts):
+    """A generation of two parameters is six results."""
+    first, last, again = (
+        create_search("cma-es", Space([Float("x", 0, 1), Float("y", 0, 1)]), seed=3) for _ in range(3)
+    )
+    courses = [[], [], []]
+    for k in range(14):
+        for search, course in zip((first, last, again), courses, strict=True):
+            course += search.ask()
+            worse = search is last and k == 0
+            search.tell(course[-1], 9.0 if worse else course[-1].config["x"])
+            if search is again and k == turn:
+                search.tell(course[0], 9.0)
+    assert courses[0] != courses[1]
+    assert (courses[2] == courses[1]) is counts
+    assert (courses[2] == courses[0]) is not counts
+
+
 @pytest.mark.parametrize("value", [1.0, math.nan])
 def test_results_that_tell_nothing_move_nothing(value):
     search = searched(Space([Float("x", 0, 1)]), lambda config: value, 100, seed=1)

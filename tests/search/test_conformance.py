@@ -200,8 +200,41 @@ class TestEveryStrategy:
         configs = [trial.config for _ in range(9) for trial in search.ask(2)]
         assert sorted(configs, key=str) == sorted(ALL_OF_FINITE, key=str)
 
-    def test_what_was_cut_off_goes_on_as_it_would_have(self, create):
-        whole = _journal(create(), 50)
+    @pytest.mark.parametrize("direction", ["minimize", "maximize"])
+    def test_knows_the_best_whatever_it_is_told_again(self, create, direction):
+        search, rng, values = create(direction=direction), random.Random(3), {}
+        trials = search.ask(8)
+        for turn in range(60):
+            trial = trials[rng.randrange(8) if turn % 3 or search.best is None else search.best.id]
+            values[trial.id] = rng.choice([1.0, 2.0, 3.0, 4.0, math.nan])
+            search.tell(trial, values[trial.id])
+            known = [value for value in values.values() if math.isfinite(value)]
+            if known:
+                assert search.best.value == (min if direction == "minimize" else max)(known)
+                assert values[search.best.id] == search.best.value
+                assert search.best.config == trials[search.best.id].config
+            else:
+                assert search.best is None
+
+    def test_only_the_last_word_about_a_trial_counts(self, create):
+        once, twice = create(), create()
+        for q in (6, 3, 5, 1, 1, 4, 1):
+            trials = once.ask(q)
+            assert twice.ask(q) == trials
+            for trial in trials:
+                once.tell(trial, loss(trial.config))
+                if trial.id % 3:
+                    twice.tell(trial, 7.0 - trial.id)
+                else:
+                    twice.fail(trial, "at first")
+            for trial in reversed(trials):
+                twice.fail(trial, "once more")
+                twice.tell(trial, loss(trial.config))
+        assert once.best == twice.best
+
+    @pytest.mark.parametrize("again", [0.0, 0.5], ids=["told-once", "told-again"])
+    def test_what_was_cut_off_goes_on_as_it_would_have(self, create, again):
+        whole = _journal(create(), 50, again)
         trials = {trial.id: trial for r in whole if isinstance(r, Suggested) for trial in r.trials}
         for cut in (3, 40, 70):
             cut += isinstance(whole[cut], Suggested)  # what was asked last was answered
@@ -216,21 +249,35 @@ class TestEveryStrategy:
                     _tell(resumed, trials[record.outcome.trial_id], record.outcome)
 
 
-def _journal(search, points):
-    """Return the records of a search that is asked and told at random, and in which a fifth fails."""
-    rng, records, pending = random.Random(5), [], []
-    while search._next_id < points:
+def _journal(search, points, again=0.0):
+    """Return the records of a search that is asked and told at random, and in which a fifth fails.
+
+    again: so often a trial that was told before is told again, after a result.
+    """
+    rng, records, pending, told = random.Random(5), [], [], []
+
+    def end(trial, worse=0.0):
+        if rng.random() < 0.2:
+            outcome = Outcome(trial.id, TrialState.FAILED, reason="it is so")
+        else:
+            outcome = Outcome(trial.id, TrialState.COMPLETED, loss(trial.config) + worse)
+        _tell(search, trial, outcome)
+        records.append(Ended(0.0, 1, outcome))
+
+    asked = 0
+    while asked < points:
         trials = search.ask(rng.randint(1, 4))
+        asked += len(trials)
         records += [Asked(0.0, len(trials)), Suggested(0.0, tuple(trials), search.exhausted)]
         pending += trials
         while len(pending) > rng.randint(1, 6):
-            trial = pending.pop(rng.randrange(len(pending)))
-            if rng.random() < 0.2:
-                outcome = Outcome(trial.id, TrialState.FAILED, reason="it is so")
-            else:
-                outcome = Outcome(trial.id, TrialState.COMPLETED, loss(trial.config))
-            _tell(search, trial, outcome)
-            records.append(Ended(0.0, 1, outcome))
+            told.append(pending.pop(rng.randrange(len(pending))))
+            end(told[-1])
+            if rng.random() < again:
+                end(
+                    search.best if search.best and rng.random() < 0.3 else rng.choice(told),
+                    rng.uniform(-1, 2),
+                )
     return records
 
 
@@ -239,6 +286,37 @@ def _tell(search, trial, outcome):
         search.tell(trial, outcome.value)
     else:
         search.fail(trial, outcome.reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("auto", {}),
+        ("ambs", {}),
+        ("ambs", {"surrogate": "extra-trees", "lie": "naive"}),
+        ("single", {"target": "log", "acquisition": "ei"}),
+        ("diversified", {"arms": "gp-ei,rf-ei", "rule": "hedge"}),
+        ("tpe", {}),
+        ("evolution", {}),
+        ("random-walk", {}),
+    ],
+)
+def test_it_leaves_a_region_that_turned_out_to_be_bad(name, options):
+    """What was best lies at 0.2; told again it is worse than all else, and the next best lies at 0.8."""
+    search = create_search(name, Space([Float("x", 0, 1), Float("y", 0, 1)]), seed=2, **options)
+    told = []
+    for _ in range(15):
+        told += search.ask(3)
+        for trial in told[-3:]:
+            x = trial.config["x"]
+            search.tell(trial, abs(x - 0.2) if x < 0.5 else abs(x - 0.8) + 0.3)
+    before = sum(trial.config["x"] < 0.5 for trial in told[-15:])
+    for trial in told:
+        if trial.config["x"] < 0.5:
+            search.tell(trial, 5.0 + trial.config["x"])
+    after = sum(trial.config["x"] < 0.5 for _ in range(5) for trial in search.ask(3))
+    assert before >= 8 > 4 >= after
+    assert search.best.config["x"] > 0.5
 
 
 OBSERVED = [trial.config for trial in create_search("random", SPACE, seed=3).ask(4000)]

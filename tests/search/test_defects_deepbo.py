@@ -16,6 +16,7 @@ from deephpo.space.parameters import Float, Integer
 from deephpo.space.space import Space
 from deephpo.surrogates.gaussian_process import GaussianProcess
 from deephpo.surrogates.matern import Features
+from deephpo.surrogates.protocol import Moment
 from deephpo.surrogates.targets import targets_named
 
 SQUARE = Space([Float("x", 0, 1), Float("y", 0, 1)])
@@ -33,7 +34,7 @@ def test_a_process_predicts_with_the_hyperparameters_that_it_has_just_learned():
     targets = targets_named("rank")(np.sin(9 * X[:, 0]))
     y, truth = (targets.scores(np.sin(9 * rows[:, 0])) for rows in (X, apart))
     learned, prior = (GaussianProcess(encoding, np.random.SeedSequence(1)) for _ in range(2))
-    learned.renew(60, 1)
+    learned.renew(Moment(60, lambda: y), 1)
     for process in (learned, prior):
         process.fit(X, np.arange(60), y)
     means = [learned.posterior(apart).belief()[0] for _ in learned.sets]

@@ -53,9 +53,12 @@ def arms_of(search):
     return list(strategy_of(search)._origins.arms)
 
 
-def live(search, points, seed=0, most=5, out=12, observe=lambda trial: None):
-    """Ask until so many points were asked, tell in any order, a tenth failed; returns the records of it."""
-    rng, records, pending, asked = random.Random(seed), [], [], 0
+def live(search, points, seed=0, most=5, out=12, observe=lambda trial: None, again=0.0):
+    """Ask until so many points were asked, tell in any order, a tenth failed; returns the records of it.
+
+    again: so often a trial is told, worse or better than it was, that was told before.
+    """
+    rng, records, pending, told, asked = random.Random(seed), [], [], [], 0
     while asked < points:
         trials = search.ask(rng.randint(1, most))
         asked += len(trials)
@@ -71,6 +74,12 @@ def live(search, points, seed=0, most=5, out=12, observe=lambda trial: None):
                 outcome = Outcome(trial.id, TrialState.COMPLETED, loss(trial.config))
                 search.tell(trial, outcome.value)
             records.append(Ended(0.0, 1, outcome))
+            told.append(trial)
+            if again and rng.random() < again:
+                trial = rng.choice(told)
+                outcome = Outcome(trial.id, TrialState.COMPLETED, loss(trial.config) + rng.uniform(-0.1, 0.3))
+                search.tell(trial, outcome.value)
+                records.append(Ended(0.0, 1, outcome))
     return records
 
 
@@ -126,6 +135,9 @@ class Recorded:
     def learn(self, arm, reward):
         self.learned.append((arm, reward))
 
+    def correct(self, arm, by):
+        self.learned.append((arm, by))
+
     def choose(self, turn, rng):
         return (turn * turn) % self.arms
 
@@ -180,6 +192,21 @@ def test_a_failure_is_the_least_reward():
     assert [reward for _, reward in rotation._rule.learned] == [0.5, 0.0, 0.0]
 
 
+def test_a_result_that_is_told_again_corrects_the_reward():
+    search, rotation = recorded()
+    for trial in search.ask(4):
+        search.tell(trial, 0.25)
+    (trial,) = search.ask()
+    search.tell(trial, 0.5)
+    search.ask()
+    search.fail(trial, "it went on, and crashed")
+    search.ask()
+    search.tell(trial, 1.0)
+    search.tell(trial, 0.25)
+    search.ask()
+    assert [reward for _, reward in rotation._rule.learned] == [0.5, -0.5, 0.75]
+
+
 def same_thoughts(search, resumed):
     """Assert that two searches go on alike."""
     for q in (1, 3, 1, 20, 1):
@@ -191,11 +218,11 @@ def same_thoughts(search, resumed):
     assert arms_of(search) == arms_of(resumed)
 
 
-@pytest.mark.parametrize("points", [40, 131, 260])
+@pytest.mark.parametrize(("points", "again"), [(40, 0.0), (131, 0.4), (260, 0.0), (260, 0.4)])
 @pytest.mark.parametrize("rule", [rule for rule in RULES if not rule.startswith("bo-")])
-def test_what_was_cut_off_goes_on_as_it_would_have(rule, points):
+def test_what_was_cut_off_goes_on_as_it_would_have(rule, points, again):
     search, resumed = (diversified(arms=MIXED, rule=rule, start=START) for _ in range(2))
-    records = live(search, points, seed=points)
+    records = live(search, points, seed=points, again=again)
     assert replay(resumed, records) is None
     same_thoughts(search, resumed)
 
@@ -204,7 +231,7 @@ def test_what_was_cut_off_goes_on_as_it_would_have(rule, points):
 @pytest.mark.parametrize("rule", ["bo-hedge", "bo-hedge-le"])
 def test_where_every_arm_nominates_too(rule, points):
     search, resumed = (diversified(arms="gp-ei, rf-hle-ucb", rule=rule, start=START) for _ in range(2))
-    records = live(search, points, seed=points)
+    records = live(search, points, seed=points, again=0.4)
     assert replay(resumed, records) is None
     assert (strategy_of(search)._hedge.gains == strategy_of(resumed)._hedge.gains).all()
     same_thoughts(search, resumed)

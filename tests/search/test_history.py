@@ -40,6 +40,66 @@ def test_a_told_trial_is_no_longer_pending_but_stays_tried(history):
     assert len(history.tried) == 3
 
 
+class TestToldAgain:
+    @pytest.fixture
+    def told(self, history):
+        """Two of the three trials are told, the last one first."""
+        history.told(2, 5.0)
+        history.told(0, 3.0)
+        return history
+
+    def test_the_last_value_stands_where_the_first_one_stood(self, told):
+        told.told_again(2, 4.0)
+        assert told.told_places.tolist() == [2, 0]
+        assert told.values.tolist() == [4.0, 3.0]
+        assert (told.n, told.succeeded, told.best, list(told.pending)) == (2, 2, 3.0, [1])
+
+    def test_the_best_may_become_worse_and_another_one_the_best(self, told):
+        told.told_again(0, 9.0)
+        assert told.best == 5.0
+        told.told_again(0, 1.0)
+        assert told.best == 1.0
+        assert told.best_trial() == (0, 1.0)
+
+    def test_a_failure_may_become_a_success_and_the_other_way_round(self, told):
+        told.told_again(0, math.inf)
+        told.told_again(2, math.inf)
+        assert (told.succeeded, told.best, told.best_trial()) == (0, math.inf, None)
+        told.told_again(2, 7.0)
+        assert (told.succeeded, told.best, told.best_trial()) == (1, 7.0, (2, 7.0))
+
+    def test_of_equal_ones_the_first_that_was_told_is_the_best(self, told):
+        told.told_again(0, 5.0)
+        assert told.best_trial() == (2, 5.0)
+
+    def test_the_news_are_what_came_since_each_once(self, told):
+        told.told_again(0, 2.0)
+        seen = told.n, len(told.revisions)
+        assert told.news(*seen).tolist() == []
+        for value in (1.0, 2.0):
+            told.told_again(0, value)
+        told.told_again(2, 8.0)
+        told.told(1, 3.0)
+        told.told_again(1, 4.0)
+        assert told.news(*seen).tolist() == [0, 1, 2]
+        told.told_again(2, 9.0)
+        assert told.news(3, 5).tolist() == [0]
+        assert told.news(0, 0).tolist() == [0, 1, 2]
+
+    def test_a_moment_keeps_the_values_that_were_known_then(self, told):
+        moments = [(told.moment(), [5.0, 3.0])]
+        told.told_again(2, 1.0)
+        moments.append((told.moment(), [1.0, 3.0]))
+        told.told_again(2, 2.0)
+        told.told(1, 6.0)
+        moments.append((told.moment(), [2.0, 3.0, 6.0]))
+        for trial_id in (0, 1, 2, 0):
+            told.told_again(trial_id, -1.0 - told.values[0])
+        for moment, values in moments:
+            assert moment.n == len(values)
+            assert moment.values().tolist() == values
+
+
 def test_no_pending_trials_are_a_table_without_rows():
     history = History(3)
     assert history.rows[history.pending_places].shape == (0, 3)

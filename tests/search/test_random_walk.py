@@ -44,6 +44,18 @@ def test_it_follows_the_best_one_and_no_other():
     assert np.median(distances(search.ask(100), lucky.config)) < 0.1
 
 
+def test_it_goes_back_when_the_best_one_turns_out_not_to_be():
+    search = create_search("random-walk", SQUARE, seed=1)
+    first, second, third = search.ask(3)
+    for trial, value in ((first, 0.0), (second, 0.0), (third, 1.0)):
+        search.tell(trial, value)
+    assert np.median(distances(search.ask(100), first.config)) < 0.1
+    search.tell(first, 2.0)
+    assert np.median(distances(search.ask(100), second.config)) < 0.1
+    search.fail(second, "it went on, and crashed")
+    assert np.median(distances(search.ask(100), third.config)) < 0.1
+
+
 def test_it_walks_on_from_what_was_tried_already():
     space = Space([Integer("n", 1, 1000), Categorical("c", ["a", "b"])])
     search = create_search("random-walk", space, start=[{"n": 500, "c": "a"}])

@@ -7,7 +7,7 @@ from deephpo.search.rewards import Rewards, gain, log_error, log_gain
 
 def rewards(*values):
     given = Rewards()
-    return [given.of(value) for value in values]
+    return [given.of(number, value) for number, value in enumerate(values)]
 
 
 def test_the_reward_of_an_error_is_the_accuracy():
@@ -34,6 +34,16 @@ def test_from_the_first_value_on_that_is_no_error_order_alone_matters():
 def test_a_failure_has_the_least_reward_and_moves_no_other():
     assert rewards(math.inf, 0.3, math.inf) == pytest.approx([0.0, 0.7, 0.0])
     assert rewards(5.0, math.inf, 3.0) == pytest.approx([0.5, 0.0, 0.75])
+
+
+def test_a_value_that_is_told_again_takes_the_place_of_the_old_one():
+    given = Rewards()
+    for number, value in enumerate([7.0, 3.0, math.inf, 5.0]):
+        given.of(number, value)
+    assert given.of(1, 9.0) == pytest.approx(1 / 6)
+    assert given.of(2, 3.0) == pytest.approx(7 / 8)
+    assert given.of(0, math.inf) == 0.0
+    assert given.of(4, 4.0) == pytest.approx(5 / 8)
 
 
 @pytest.mark.parametrize(("accuracy", "reward"), [(0.0, 0.0), (0.9, 1.0), (0.99, 2.0), (1.0, 5.0)])

@@ -41,6 +41,29 @@ def test_every_rule_chooses_one_of_its_arms_again_with_the_same_random_numbers(n
     assert set(course()) <= set(range(4))
 
 
+@pytest.mark.parametrize("name", ["hedge", "eg", "gt"])
+def test_a_corrected_reward_counts_as_if_it_had_been_given_at_once(name):
+    corrected, plain = RULES[name](3), RULES[name](3)
+    for arm, reward in [(0, 0.5), (1, 0.75), (2, 0.25), (1, 0.5)]:
+        corrected.learn(arm, 1.0 - reward)
+        plain.learn(arm, reward)
+    for arm, reward in [(1, 0.5), (0, 0.5), (1, 0.75), (2, 0.25)]:
+        corrected.correct(arm, reward - (1.0 - reward))
+    for turn in range(50):
+        assert len({rule.choose(turn, np.random.default_rng(turn)) for rule in (corrected, plain)}) == 1
+
+
+@pytest.mark.parametrize("name", ["sequence", "random", "sko"])
+def test_a_corrected_reward_moves_no_rule_that_does_not_add_them_up(name):
+    corrected, plain = RULES[name](3), RULES[name](3)
+    for k in range(60):
+        for rule in (corrected, plain):
+            rule.learn(k % 3, k % 3 / 4)
+        corrected.correct(k % 2, -0.5)
+    for turn in range(50):
+        assert len({rule.choose(turn, np.random.default_rng(turn)) for rule in (corrected, plain)}) == 1
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_can_do_with_one_arm(name):
     rule = RULES[name](1)

@@ -59,17 +59,49 @@ def test_a_value_that_is_no_number_is_a_failure_and_never_the_best(value, direct
     assert search.best is None
 
 
-def test_a_trial_is_told_once(search):
+def test_the_last_word_about_a_trial_counts(search):
     first, second, third = search.ask(3)
     search.tell(first, 1.0)
     search.fail(second, "it crashed")
-    for trial in (first, second):
-        with pytest.raises(ValueError, match=f"Trial {trial.id} is not pending"):
-            search.tell(trial, 2.0)
-        with pytest.raises(ValueError, match=f"Trial {trial.id} is not pending"):
-            search.fail(trial, "again")
-    search.tell(third, 0.5)
-    assert search.best.id == third.id
+    search.tell(second, 0.5)
+    assert (search.best.id, search.best.value) == (second.id, 0.5)
+    search.tell(second, 3.0)
+    assert (search.best.id, search.best.value) == (first.id, 1.0)
+    search.fail(first, "it crashed")
+    search.tell(third, 4.0)
+    assert (search.best.id, search.best.value) == (second.id, 3.0)
+    search.tell(second, math.nan)
+    assert (search.best.id, search.best.value) == (third.id, 4.0)
+    search.fail(third, "it crashed")
+    assert search.best is None
+
+
+def test_a_trial_that_is_told_again_is_no_new_result(search):
+    first, second = search.ask(2)
+    for value in (1.0, 2.0, math.inf, 3.0):
+        search.tell(first, value)
+    assert (search._history.n, search._history.succeeded, list(search._history.pending)) == (
+        1,
+        1,
+        [second.id],
+    )
+
+
+def test_what_was_observed_elsewhere_is_no_trial_that_could_be_the_best(search):
+    search.learn({"x": 0.5, "n": 3}, -9.0)
+    first, second = search.ask(2)
+    search.tell(first, 1.0)
+    search.tell(second, 2.0)
+    search.tell(first, 5.0)
+    assert (search.best.id, search.best.value) == (second.id, 2.0)
+    assert search.best.config == second.config
+
+
+def test_what_a_trial_that_goes_on_is_worth_so_far_changes_nothing(search):
+    (trial,) = search.ask()
+    search.tell(trial, 1.0)
+    search.foretell(trial.id, 0.5)
+    assert search._history.interim == {}
 
 
 def test_a_trial_of_another_search_is_refused(search):

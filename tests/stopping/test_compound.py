@@ -15,8 +15,11 @@ def low(k, at_the_end):
     return [*RISING[: k - 1], at_the_end, *RISING[k:]]
 
 
-def test_the_first_trial_is_compared_with_nobody(train):
-    assert train(Compound(ACCURACY), ACCURACY, RISING[::-1]) is None
+def test_the_first_trial_is_compared_with_its_own_mean(train):
+    assert train(Compound(ACCURACY), ACCURACY, RISING) is None
+    step, reason = train(Compound(ACCURACY), ACCURACY, RISING[::-1])
+    assert step == 5
+    assert "1 trials" not in reason
 
 
 @pytest.mark.parametrize(("value", "stops"), [(0.25, True), (0.29, False), (0.3, False)])

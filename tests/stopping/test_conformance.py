@@ -11,6 +11,7 @@ import pytest
 
 from deephpo.stopping.create import RULES, create_rule
 from deephpo.stopping.curve import Curve, Subject
+from deephpo.stopping.extrapolation import Extrapolation
 
 LAST = 30
 SUBJECT = Subject("accuracy", "maximize", LAST)
@@ -27,8 +28,8 @@ FLIPPED = {
     "interval:high=0.05": "interval:low=-0.05,high=0",
 }
 """What says the same of the negated values, where that is another text."""
-NEED_NO_OTHERS = {"diverged", "threshold", "interval", "plateau"}
-"""Rules that judge a trial by itself."""
+NEED_NO_OTHERS = {"compound", "diverged", "threshold", "interval", "plateau"}
+"""Rules that may judge a trial by itself."""
 
 
 def value(trial_id, step, best):
@@ -183,3 +184,25 @@ class TestRule:
                 rule.judge(curve)
             spent += time.process_time() - start
         assert spent / 80_000 < 2e-4
+
+
+@pytest.mark.parametrize("text", [*RULE_TEXTS, "pace:also=latency"])
+@pytest.mark.parametrize("last", [1, 2, 8, 50])
+def test_no_value_and_no_step_is_too_wild(text, last):
+    """Trials report in batches, beyond the last step, and what no float holds twice."""
+    rng = random.Random(f"{text} {last}")
+    rule, curves = create_rule(text, Subject("accuracy", "maximize", last, "epoch")), {}
+    prophet = Extrapolation(Subject("accuracy", "maximize", last, "epoch"))
+    for trial_id in (rng.randrange(60) for _ in range(2_000)):
+        curve = curves.setdefault(trial_id, Curve(trial_id))
+        step = (curve.steps[-1] if curve.steps else -1) + rng.choice([1, 1, 2, 5, last, 10**15])
+        if step >= 2**62:
+            continue
+        loss = rng.choice([math.nan, math.inf, -math.inf, 1e308, -1e308, -0.0, 5e-324, rng.random()])
+        curve.add(step, loss, {"accuracy": -loss, "latency": rng.choice([math.nan, 1e308, 1.0])})
+        rule.judge(curve)
+        if step < last:
+            prophet.final(curve)
+        if rng.random() < 0.05:
+            for learner in (rule, prophet):
+                learner.close(curves.pop(trial_id, curve), completed=True)

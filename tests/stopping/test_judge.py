@@ -8,6 +8,7 @@ import pytest
 from deephpo.stopping.create import create_rule
 from deephpo.stopping.curve import Subject
 from deephpo.stopping.judge import Judge
+from deephpo.stopping.lesson import LESSONS
 from deephpo.storage.records import Ended, Judged, Reported
 from deephpo.trial import Outcome, Report, TrialState
 
@@ -233,7 +234,7 @@ class Play:
         self.answers.append(answer)
 
 
-@pytest.mark.parametrize("lesson", ["best", "last"])
+@pytest.mark.parametrize("lesson", LESSONS)
 @pytest.mark.parametrize(
     "rule", ["asha:eta=2 + diverged", "median", "pace", "knock", "gradient", "compound", "plateau:patience=2"]
 )
@@ -263,4 +264,48 @@ def test_a_judge_that_recalls_a_journal_goes_on_as_the_one_that_lived_it(rule, l
 
 def _without_reasons(answers):
     """Return answers to compare: a recorded reason already holds the rule's, before which it is put again."""
-    return [(a.trial_id, a.state, a.value) if isinstance(a, Outcome) else a for a in answers]
+    return [(a.trial_id, a.state, a.value, a.foreseen) if isinstance(a, Outcome) else a for a in answers]
+
+
+def test_where_its_curve_was_heading_is_for_the_search_alone():
+    subject = Subject("loss", last_step=40)
+    judge = Judge(create_rule("threshold:at=10,value=0.5", subject), subject, "extrapolated")
+    for step in range(1, 11):
+        verdict = judge.hear(Report(0, step, {"loss": 0.4 + step**-0.5}))
+    assert verdict is not None
+    outcome = judge.close(Outcome(0, TrialState.STOPPED))
+    assert outcome.value == pytest.approx(0.4 + 10**-0.5)
+    assert 0.4 < outcome.foreseen < outcome.value
+    assert outcome.lesson == outcome.foreseen
+
+
+class TestOfReportsThatCameAfterAVerdict:
+    """How soon a trial hears of its verdict is to change nothing."""
+
+    RULE = "asha:eta=2,first=1"
+
+    def play(self, late):
+        """Return why a trial that was promoted is stopped again; late: its reports before it heard."""
+        subject = Subject("loss", "minimize", 8)
+        judge = Judge(create_rule(self.RULE, subject), subject, promote=True)
+        say(judge, 0.1, 0.09, trial_id=0)
+        end(judge, COMPLETED, trial_id=0)
+        values = [0.2, 0.19, 0.01, 0.005]
+        assert say(judge, *values[: 1 + late], trial_id=1)[-1] is not None
+        end(judge, trial_id=1)
+        for trial_id in (2, 3):
+            say(judge, 0.9, trial_id=trial_id)
+            end(judge, trial_id=trial_id)
+        assert judge.promotion() == 1
+        return say(judge, *values[1 + late :], trial_id=1, first=2 + late)[0]
+
+    @pytest.mark.parametrize("late", [0, 1, 2])
+    def test_one_that_is_promoted_is_judged_at_the_rung_that_it_had_passed(self, late):
+        assert self.play(late) == "at step 2, its best, 0.19, is not among the best 1 of 2 trials (0.09)"
+
+    def test_they_are_no_part_of_a_stopped_trials_curve(self):
+        rule = Strict()
+        judge = judge_of(rule)
+        say(judge, 0.4, 0.6, 0.1)
+        end(judge)
+        assert rule.closed == [(0, (0.4, 0.6), False)]

@@ -44,6 +44,10 @@ class TestOutlook:
     def test_who_gains_nothing_stays_where_it_is(self):
         assert extrapolate(curve_of([0.5] * 4), 100) == Outlook(0.5, 0.5)
 
+    def test_beyond_the_last_step_nothing_is_to_come(self):
+        curve = curve_of([0.5, 0.4, 0.3, 0.3], [2, 6, 8, 30])
+        assert extrapolate(curve, 20) == Outlook(0.3, 0.3)
+
     def test_without_a_report_by_half_of_the_steps_there_is_no_pace(self):
         assert extrapolate(curve_of([0.5, 0.4], [60, 80]), 100) is None
 

@@ -172,3 +172,28 @@ def test_a_run_without_curves_or_with_another_direction_is_refused(run, tmp_path
         read_recording(path, None, None)
     with pytest.raises(OptionError, match="says itself that loss is to be minimized, not maximized"):
         read_recording(path, "maximize", None)
+
+
+def test_a_file_from_a_spreadsheet_is_read_like_another(tmp_path):
+    path = tmp_path / "curves.csv"
+    path.write_bytes(b"\xef\xbb\xbftrial,step,loss\r\n0,1,0.5\r\n0,2,0.4")
+    assert read_recording(path, "minimize", None).trials[0].losses == [0.5, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (f"0,{10**400},0.5,1", "line 2: step must be below 1e\\+15, not 1000"),
+        ("0,1,0.5,1e300", "line 2: seconds count from the trial's start and rise, but .* to 1e\\+300"),
+        (f"0,1,{'1' * 200_000},1", "line 2: field larger than field limit"),
+    ],
+)
+def test_a_number_out_of_all_bounds_is_refused_with_its_line(line, sentence, file):
+    with pytest.raises(OptionError, match=sentence):
+        read_recording(file("trial,step,loss,seconds", line), "minimize", None)
+
+
+def test_what_a_trial_says_of_steps_that_it_had_passed_is_no_part_of_its_curve(run):
+    reports = [report(1.0 + k, 0, step, 0.5 - k / 10) for k, step in enumerate([2, 1, 2, 3])]
+    [trial] = read_recording(run(Started(0.0, 0, 1), *reports, ended(9.0, 0)), None, None).trials
+    assert (trial.steps, trial.losses) == ([2, 3], [0.5, pytest.approx(0.2)])

@@ -131,3 +131,9 @@ def test_a_judgement_says_how_orders_spread():
     assert orders.worst_regret == pytest.approx(0.1)
     assert orders.regret == pytest.approx(0.1 * first.count(1) / 40)
     assert judge(trials, "later", Later, orders=0).orders is None
+
+
+def test_where_nothing_was_spent_nothing_can_be_saved():
+    at_once = RecordedTrial(0, [0], [0.5], [0.0], [{"loss": 0.5}])
+    judgement = judge(recording(at_once), "above", lambda: Above(0.9), orders=2, seed=0)
+    assert (judgement.recorded.steps_saved, judgement.recorded.time_saved) == (0.0, 0.0)

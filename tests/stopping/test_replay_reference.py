@@ -29,7 +29,7 @@ def test_the_published_order_gives_the_references_figures(rule, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("rule", ["median", "asha:eta=2", "asha:eta=4"])
+@pytest.mark.parametrize("rule", [*RULES, "asha:eta=2", "asha:eta=4"])
 def test_random_orders_do_too(rule, name):
     assert list(differences(found(rule, name, ORDERS), REFERENCE[rule][name])) == []
 

@@ -53,6 +53,24 @@ def test_a_failed_trial_is_never_the_best(run_records):
     assert RunState(run_records("no", "no")).best is None
 
 
+@pytest.mark.parametrize(
+    ("end", "best", "value"),
+    [
+        (completed(12, 1, 1, 0.05), 1, 0.05),
+        (completed(12, 1, 1, 0.4), 0, 0.3),
+        (Ended(12, 1, Outcome(1, TrialState.FAILED, reason="no checkpoint")), 0, 0.3),
+        (preempted(12, 1, 1), 1, 0.1),
+    ],
+)
+def test_of_a_promoted_trial_the_last_end_counts_also_for_the_best(run_records, end, best, value):
+    state = RunState(run_records(0.3, 0.1, finished=False))
+    state.apply(Started(11, 1, 1))
+    assert (state.best.id, state.best.value) == (1, 0.1)
+    state.apply(end)
+    assert (state.best.id, state.best.value) == (best, value)
+    assert state.ranked()[0] is state.best
+
+
 def test_live_and_replayed_states_are_the_same(run_records):
     records = run_records(0.3, "no", None, 0.1)
     live = RunState()

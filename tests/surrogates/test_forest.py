@@ -5,6 +5,7 @@ from deephpo import Float, Space
 from deephpo.surrogates import forest as forest_module
 from deephpo.surrogates import trees as trees_module
 from deephpo.surrogates.forest import RENEWAL, ROWS_PER_FIT, ROWS_PER_POINT, TREES, ForestSurrogate
+from deephpo.surrogates.protocol import Moment
 from deephpo.surrogates.targets import normal_scores
 from deephpo.surrogates.trees import MOST_PER_TREE
 
@@ -30,7 +31,7 @@ def forest_of(kind="forest", seed=0, trees=TREES, d=3):
 def fit(forest, X, y, places=None):
     """Let a forest learn rows as if they had been told in this order."""
     places = np.arange(len(y)) if places is None else places
-    forest.renew(len(y), 1)
+    forest.renew(Moment(len(y), lambda: y), 1)
     forest.fit(X, places, y)
     return forest
 
@@ -261,7 +262,7 @@ class TestRenewal:
         forest, (X, y) = forest_of(), data(9000)
         fit(forest, X[:1000], y[:1000])
         before = list(forest._trees)
-        forest.renew(9000, q)
+        forest.renew(Moment(9000, lambda: y), q)
         forest.fit(X, np.arange(9000), y)
         grown = sum(now is not then for now, then in zip(forest._trees, before, strict=True))
         assert grown == (ROWS_PER_FIT + ROWS_PER_POINT * q) // MOST_PER_TREE < TREES
@@ -272,10 +273,12 @@ class TestRenewal:
         lived, grown_again = forest_of(kind), forest_of(kind)
         for n in (20, 24, 30, 50, 90, 100, 115, 190, 395, 400):
             places = np.arange(n)
-            lived.renew(n, 3)
+            moment = Moment(n, lambda n=n, y=y: y[:n])
+            lived.renew(moment, 3)
             lived.fit(X, places, normal_scores(y[:n]))
             lived.learn(X, np.arange(n, 400), np.full(400 - n, 0.3))
-            grown_again.renew(n, 3)
+            grown_again.renew(moment, 3)
+        y = RNG(3).permutation(y)  # all of them were told again
         lived.fit(X, np.arange(400), normal_scores(y))
         grown_again.fit(X, np.arange(400), normal_scores(y))
         for a, b in zip(*(f.posterior(candidates).belief() for f in (lived, grown_again)), strict=True):

@@ -15,9 +15,13 @@ def values():
 
 
 def after(*told):
-    split = Split()
+    split, known = Split(), np.empty(0)
     for values in told:
-        split.learn(np.asarray(values, dtype=np.float64))
+        values = np.asarray(values, dtype=np.float64)
+        again = np.flatnonzero(known != values[: len(known)])
+        news = np.concatenate([again, np.arange(len(known), len(values))])
+        split.learn(values, news, int(np.isfinite(values).sum()))
+        known = values.copy()
     return split
 
 
@@ -31,6 +35,29 @@ def test_it_is_the_same_in_however_many_steps_it_was_told(values):
     assert by_steps.good.tolist() == at_once.good.tolist()
     assert by_steps.bad.tolist() == at_once.bad.tolist()
     assert by_steps.bad_weight == at_once.bad_weight
+
+
+def test_it_is_the_same_whatever_was_told_before(values):
+    """Values are told again, the best ones above all; many of them are equal."""
+    rng, split, known = np.random.default_rng(1), Split(), values.copy()
+    split.learn(known, np.arange(3000), int(np.isfinite(known).sum()))
+    looked_for_again = 0
+    for _ in range(300):
+        few = np.argsort(known, kind="stable")[:40]
+        again = np.unique(np.append(rng.choice(few, size=2), rng.integers(3000, size=2)))
+        known[again] = rng.choice([0.0, 1.0, 3.0, 4.0, 180.0, math.inf], size=len(again))
+        split.learn(known, again, int(np.isfinite(known).sum()))
+        fresh = after(known)
+        looked_for_again += not set(split.good) <= set(few)
+        assert split.good.tolist() == fresh.good.tolist()
+        assert split.bad.tolist() == fresh.bad.tolist()
+        assert split.bad_weight == fresh.bad_weight
+    assert looked_for_again > 10
+
+
+def test_few_that_succeeded_are_told_again():
+    before, now = [3.0, math.inf, 1.0, math.inf], [math.inf, 2.0, 5.0, math.inf]
+    assert after(before, now).good.tolist() == after(now).good.tolist() == [1]
 
 
 def test_few_observations_are_all_good_or_bad():

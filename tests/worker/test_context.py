@@ -184,6 +184,7 @@ def test_a_report_of_nan_is_sent(context, sent):
         ("1", {"loss": 1}, TypeError, "step must be a whole number, not '1'"),
         (True, {"loss": 1}, TypeError, "step must be a whole number, not True"),
         (-1, {"loss": 1}, ValueError, "step counts from 0, but it is -1"),
+        (2**63, {"loss": 1}, ValueError, "step must be below 2 \\*\\* 63"),
         (1, {}, ValueError, "name at least one metric"),
         (1, {"loss": "low"}, TypeError, "the metric 'loss' must be a number, not 'low' \\(str\\)"),
         (1, {"acc": 1, "loss": None}, TypeError, "the metric 'loss' must be a number, not None"),

@@ -86,6 +86,16 @@ def test_who_waits_for_a_meeting_when_the_search_is_gone_is_told_so(line):
         inbox.next_meeting()
 
 
+def test_a_trial_that_is_over_leaves_on_the_line_what_comes_for_the_next(line):
+    search, inbox = line
+    inbox.close()
+    search.send(Halt(7))
+    inbox.look()
+    assert not inbox.halted
+    with pytest.raises(EOFError):
+        inbox.next_meeting()
+
+
 def test_a_thread_that_waits_lets_the_others_look(line):
     search, inbox = line
     heard = []

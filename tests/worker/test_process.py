@@ -102,6 +102,13 @@ def fork_that_stays(ctx):
         time.sleep(1000)
     return {"loss": 0.5, "pid": os.getpid(), "fork": child}
 
+def leaves_a_thread_that_asks(ctx):
+    def ask():
+        while not ctx.should_stop():
+            time.sleep(0.001)
+    threading.Thread(target=ask, daemon=True).start()
+    return value(ctx)
+
 def threads(ctx):
     def report(thread):
         for step in range(200):
@@ -780,6 +787,16 @@ def test_no_trial_hears_what_was_meant_for_another(start, monkeypatch, what):
     assert messages[-1].state is TrialState.STOPPED
     process.stop(4, 0.0)
     assert outcome_of(process, "slow", 5).state is TrialState.COMPLETED
+
+
+def test_a_thread_that_a_trial_left_behind_takes_nothing_of_what_comes_for_the_next(start):
+    process = start()
+    pids = set()
+    for trial_id in range(20):
+        outcome = outcome_of(process, "leaves_a_thread_that_asks", trial_id)
+        assert outcome.state is TrialState.COMPLETED
+        pids.add(outcome.metrics["pid"])
+    assert len(pids) == 1
 
 
 def test_a_stop_that_comes_before_the_trial_began_is_none(start):
