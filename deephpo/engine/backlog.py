@@ -64,6 +64,7 @@ def backlog_of(records: Iterable[Record]) -> Backlog:
                 starts[record.trial_id] += 1
             case Ended(outcome=outcome) if outcome.state is not TrialState.PREEMPTED:
                 trial = open_trials.pop(outcome.trial_id)
+                losses.pop(trial.id, None)  # one that goes on after all may lose as many workers again
                 if outcome.state is TrialState.STOPPED and outcome.value is not None:
                     paused[trial.id] = trial
                 settled, succeeded = settled + 1, succeeded + (outcome.value is not None)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.last_step import last_step_of
 from deephpo.stopping.metrics import further_metrics, last_losses
-from deephpo.stopping.ranks import Dominance, Front, Point, Ranks, Sorted
+from deephpo.stopping.ranks import Dominance, Front, Least, Point, Ranks, Sorted
 from deephpo.stopping.wording import figure
 
 _CHECKPOINTS = 10
@@ -53,7 +53,7 @@ class Pace:
         metrics = 1 + len(self._also)
         self._checkpoints = [_Checkpoint((step / self._last) ** caution, metrics) for step in self._steps]
         self._standings: dict[int, _Standing] = {}
-        self._reached = Front()
+        self._reached: Front | Least = Front(metrics) if self._also else Least()
         self._best = math.inf
 
     def judge(self, curve: Curve) -> str | None:

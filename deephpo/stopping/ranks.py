@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from typing import Protocol
 
@@ -65,22 +66,34 @@ class Dominance:
         return int(np.count_nonzero((points <= other).all(axis=0) & (points < other).any(axis=0)))
 
 
-class Front:
-    """The points that no other one is at least as good as; of a single loss, the smallest."""
+class Least:
+    """The smallest of points of one loss."""
 
     def __init__(self) -> None:
-        self._points: list[Point] = []
+        self._point: Point = (math.inf,)
+
+    def add(self, point: Point) -> None:
+        """Take in a point."""
+        self._point = min(self._point, point)
+
+    def reaches(self, point: Point) -> bool:
+        """Return whether the smallest is at least as good as a point."""
+        return self._point <= point
+
+
+class Front:
+    """Of points of several losses those that no other one is at least as good as."""
+
+    def __init__(self, losses: int) -> None:
+        self._points = np.empty((losses, 0))
 
     def add(self, point: Point) -> None:
         """Take in a point, if it belongs here, in place of those that do not any more."""
         if not self.reaches(point):
-            self._points = [other for other in self._points if not _as_good(point, other)]
-            self._points.append(point)
+            new = np.array(point)[:, None]
+            stay = (self._points < new).any(axis=0)
+            self._points = np.concatenate([self._points[:, stay], new], axis=1)
 
     def reaches(self, point: Point) -> bool:
         """Return whether one of the points is at least as good in every loss."""
-        return any(_as_good(other, point) for other in self._points)
-
-
-def _as_good(one: Point, other: Point) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True))
+        return bool((self._points <= np.array(point)[:, None]).all(axis=0).any())

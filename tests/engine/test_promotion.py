@@ -16,7 +16,7 @@ from deephpo.engine.terms import Terms
 from deephpo.stopping.asha import SuccessiveHalving
 from deephpo.stopping.curve import Subject
 from deephpo.stopping.judge import Judge
-from deephpo.storage.records import Begun, Promoted
+from deephpo.storage.records import Begun, Ended, Promoted, Started, Suggested, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, Report, Trial, TrialState
 
@@ -125,3 +125,18 @@ def test_a_search_that_is_resumed_promotes_what_it_would_have_promoted():
         promoted = [record.trial_id for record in game.records if isinstance(record, Promoted)]
         assert promoted == [1], cut
         assert game.coordinator.exit_code == 0
+
+
+def test_after_a_resume_too_it_may_lose_as_many_workers_as_another():
+    lost = Outcome(1, TrialState.PREEMPTED, reason="killed")
+    records = [
+        BEGUN,
+        Suggested(0.0, TRIALS, exhausted=False),
+        Started(0.0, 1, 1),
+        Ended(1.0, 1, lost),
+        WorkerLost(1.0, 1, "killed"),
+        Started(1.0, 1, 2),
+    ]
+    assert backlog_of(records).losses == {1: 1}
+    records += [Ended(2.0, 2, Outcome(1, TrialState.STOPPED, 0.2)), Promoted(3.0, 1)]
+    assert not backlog_of(records).losses

@@ -209,6 +209,7 @@ stop() {
 }
 
 case ${1:-} in
-install | start | stop) "$1" ;;
+install | start) "$1" ;;
+stop) stop; rm -f "$at.lock" ;;
 *) die "what is it to do: install, start or stop?" ;;
 esac

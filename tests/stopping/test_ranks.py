@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deephpo.stopping.ranks import Dominance, Front, Sorted
+from deephpo.stopping.ranks import Dominance, Front, Least, Sorted
 
 
 def test_of_one_loss_both_ranks_are_the_same():
@@ -26,7 +26,7 @@ def test_who_dominates(point, better):
 
 class TestFront:
     def test_it_reaches_what_one_of_its_points_is_as_good_as(self):
-        front = Front()
+        front = Front(2)
         assert not front.reaches((9.0, 9.0))
         front.add((1.0, 3.0))
         front.add((3.0, 1.0))
@@ -36,7 +36,7 @@ class TestFront:
         assert not front.reaches((0.5, 9.0))
 
     def test_of_one_loss_it_is_the_smallest(self):
-        front = Front()
+        front = Least()
         for loss in (3.0, 2.0, 4.0):
             front.add((loss,))
         assert front.reaches((2.0,))
