@@ -11,13 +11,14 @@ export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
-.PHONY: help demo test test-faults test-torch horovod lint types clean
+.PHONY: help demo test test-faults test-torch test-schedulers horovod lint types clean
 
 help:
 	@echo 'make demo         install, then search for a minute with 1 master and 3 workers under mpirun'
 	@echo 'make test         install what the tests need (TensorFlow too), then run them all'
 	@echo 'make test-faults  kill everything that can be killed; FAULTS=long takes its time'
 	@echo 'make test-torch   install PyTorch too, 5 GB, then test data-parallel trials with it'
+	@echo 'make test-schedulers  start a Slurm of four nodes on this machine, submit searches to it, stop it; as root'
 	@echo 'make horovod      build Horovod against TensorFlow, once for this machine, and install it'
 	@echo 'make lint         ruff: style and format'
 	@echo 'make types        mypy --strict'
@@ -52,6 +53,11 @@ test: $(VENV)/test.done
 test-torch: $(VENV)/test.done
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install torch
 	$(BIN)/python -m pytest tests/worker/test_torch_distributed.py
+
+# Whoever is not root is told why its tests are skipped.
+test-schedulers: $(VENV)/test.done
+	@tests/schedulers/cluster.sh install || true
+	$(BIN)/python -m pytest -m scheduler tests/schedulers
 
 # FAULTS=long repeats everything as often as docs/reliability.md says.
 test-faults: $(VENV)/test.done

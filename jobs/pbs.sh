@@ -1,27 +1,57 @@
 #!/bin/bash
-# A search on PBS: N nodes with G GPUs each, one master and one worker for every GPU.
-#
-#   qsub -v PROBLEM=problems/digits_mlp.py,OPTIONS="--trials 500" jobs/pbs.sh
-#
-# A search that was not done when its job ended goes on when `search ...` below is replaced by `resume runs/...`.
-#PBS -N deephpo
-#PBS -l select=2:ncpus=32:ngpus=4:mpiprocs=5
-#PBS -l place=scatter:excl
+# To be changed by hand: what is asked for, the run directory, the problem and its options.
+# Before it is submitted: mkdir -p runs/digits_mlp
+# `deephpo submit` does all that by itself, and looks at everything first.
+# A search of digits_mlp: 1 master, 8 workers on 2 nodes with 4 GPUs each.
+# Submitted again it goes on where the search stopped:
+#   qsub jobs/pbs.sh
+#PBS -N digits_mlp
+#PBS -l select=2:ncpus=5:mpiprocs=5:ngpus=4
+#PBS -l place=scatter
 #PBS -l walltime=01:00:00
 #PBS -j oe
+#PBS -r y
 
-GPUS_PER_NODE=4
-# PBS does not tell a job when it ends: this is the walltime above.
-export DEEPHPO_END_TIME=$(($(date +%s) + 60 * 60))
-
-# PBS starts in the home directory, and its node file has one line for each MPI process.
+run=runs/digits_mlp
 cd "$PBS_O_WORKDIR" || exit
-NODES=$(sort -u "$PBS_NODEFILE" | wc -l)
+# The time above, in seconds: the search watches this clock, and is done before the job is ended.
+export DEEPHPO_END_TIME=$(($(date +%s) + 3600))
 
-# The workers of a node share out its GPUs: each trains on its own.
-# Round robin over the nodes puts the extra rank, the master, on the first node beside its workers.  Nothing is
-# bound to cores: deephpo shares a node's cores out among its workers.
-# OPTIONS is meant to fall apart into words.
-# shellcheck disable=SC2086
-exec mpirun -np $((NODES * GPUS_PER_NODE + 1)) --map-by node --bind-to none \
-    deephpo search "$PROBLEM" $OPTIONS --run-dir "runs/deephpo-${PBS_JOBID%%.*}"
+launch=(mpirun -np 9 --map-by node --bind-to none deephpo)
+
+# PBS would show what is printed at the end only.
+exec >>"$run/job.out" 2>&1
+ended() { grep -cs '"kind":"Ended"' "$run/journal.jsonl"; }    # how many trials have
+
+warned=0 crashes=0
+while :; do
+    before=$(ended)
+    if [ -s "$run/journal.jsonl" ]; then
+        "${launch[@]}" resume "$run" &
+    else
+        rm -f "$run/journal.jsonl"    # an empty one: the search had not begun
+        "${launch[@]}" search problems/digits_mlp.py --trials 500 --run-dir "$run" &
+    fi
+    search=$!
+    # A signal that is trapped interrupts the wait; the exit code is had by waiting again.
+    while wait "$search"; rc=$?; [ $rc -gt 128 ] && kill -0 "$search" 2>/dev/null; do :; done
+    if [ $rc -gt 128 ]; then wait "$search" 2>/dev/null; last=$?; [ $last = 127 ] || rc=$last; fi
+    # 0: done; 2: something is wrong with what was asked for; 75: it can be resumed.
+    case $rc in 0 | 2 | 75) break ;; esac
+    if [ $warned = 1 ]; then rc=75; break; fi
+    if [ "$(ended)" -gt "${before:-0}" ]; then crashes=0; fi
+    crashes=$((crashes + 1))
+    if [ $crashes -gt 2 ]; then
+        echo "job.sh: the search failed $crashes times and got no further; last exit code: $rc" >&2
+        break
+    fi
+    echo "job.sh: the search failed with exit code $rc; it is started again" >&2
+done
+
+if [ $rc = 75 ] && [ "${DEEPHPO_RESTARTS:-0}" -lt 3 ]; then
+    echo "job.sh: the time is up; another job is to go on"
+    count=$((${DEEPHPO_RESTARTS:-0} + 1))
+    qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count jobs/pbs.sh && exit 75
+fi
+[ $rc != 75 ] || echo "job.sh: not done yet; to go on: qsub jobs/pbs.sh"
+exit $rc

@@ -19,6 +19,7 @@ PACKAGE = Path(deephpo.__file__).parent
 ORDER = [
     "cli",
     "report",
+    "schedulers",
     "drivers",
     "keras",
     "worker",

@@ -19,7 +19,9 @@ from deephpo.errors import how_to_install
 from deephpo.hardware.devices import visible_devices
 from deephpo.report.summary import table
 
-DESCRIPTION = "Show what this machine offers to a search: packages, MPI, cores, GPUs, the batch system."
+DESCRIPTION = """Show what this machine offers to a search: packages, MPI, cores, GPUs, the batch system.
+Started by mpirun or srun, as a search would be, show which rank is where, with which GPU and cores, and what
+is wrong with that."""
 
 _OPTIONAL = (
     # package, module, what it is for, the extra that brings it
@@ -46,12 +48,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; returns the exit code."""
+    if launch_of().size > 1:
+        return _examine_placement(arguments.json)
     findings = examine()
     if arguments.json:
         print(json.dumps(findings))
     else:
         print("\n".join(_lines(findings)))
     return 0
+
+
+def _examine_placement(as_json: bool) -> int:
+    """Print, on the first of the ranks that a launcher started, who is where; returns the exit code."""
+    from deephpo.cli.placement import look_around, placement_lines
+
+    world, found = look_around()
+    if found:
+        print(json.dumps(found) if as_json else "\n".join(placement_lines(found)), flush=True)
+    return world.leave(0)
 
 
 def examine() -> dict[str, Any]:

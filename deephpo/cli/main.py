@@ -26,7 +26,8 @@ VERBS = {
     "check": "find what can be wrong with a problem before its run() is called",
     "simulate": "search in virtual time, with any number of workers",
     "replay": "try stopping rules on recorded learning curves",
-    "doctor": "show what is installed here, and what is missing",
+    "submit": "search in a batch job, on Slurm or PBS",
+    "doctor": "show what is installed here and what is missing; in a job, who is where",
 }
 """Each verb has a module of its name in this package, with ``add_arguments`` and ``run``."""
 
@@ -98,6 +99,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         verbs[options.verb].refuse(unknown[0])
+    options.words = list(arguments[1:])
     return options
 
 

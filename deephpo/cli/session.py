@@ -15,7 +15,6 @@ from pathlib import Path
 from deephpo import __version__
 from deephpo.cli.judging import judge_of, with_rule
 from deephpo.cli.options import SearchOptions
-from deephpo.drivers.end_of_job import seconds_left
 from deephpo.drivers.local import cores_here
 from deephpo.engine.backlog import Backlog, backlog_of
 from deephpo.engine.coordinator import Coordinator
@@ -26,6 +25,7 @@ from deephpo.engine.suggester import Suggester
 from deephpo.engine.terms import Terms
 from deephpo.errors import OptionError, RunDirectoryError
 from deephpo.problem import Declaration
+from deephpo.schedulers.end_of_job import seconds_left
 from deephpo.search.create import create_search
 from deephpo.search.search import Search
 from deephpo.stopping.judge import Judge

@@ -30,7 +30,8 @@ def launch_of(environment: Mapping[str, str] = os.environ) -> Launch:
     """Return what started this process; nothing that announces tasks is a launch of one."""
     for launcher, size, rank in _LAUNCHERS:
         if environment.get(size, "").isdigit():
-            return Launch(launcher, int(environment[size]), int(environment.get(rank, "0")))
+            name = "srun" if size == "PMI_SIZE" and _is_srun_with_pmi(environment) else launcher
+            return Launch(name, int(environment[size]), int(environment.get(rank, "0")))
     # In a batch script SLURM_NTASKS is set too; only srun sets a step with an id.
     if (
         environment.get("SLURM_STEP_ID", "").isdigit()
@@ -39,3 +40,8 @@ def launch_of(environment: Mapping[str, str] = os.environ) -> Launch:
         rank = environment.get("SLURM_PROCID", "0")
         return Launch("srun", int(environment["SLURM_STEP_NUM_TASKS"]), int(rank))
     return Launch("the shell", 1, 0)
+
+
+def _is_srun_with_pmi(environment: Mapping[str, str]) -> bool:
+    """Return whether srun set the PMI variables: below it MPICH's mpiexec sets its own local rank too."""
+    return "SLURM_STEP_ID" in environment and "MPI_LOCALRANKID" not in environment

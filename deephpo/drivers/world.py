@@ -22,13 +22,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from threading import Timer
-from typing import Any
+from typing import Any, TypeVar
 
 from deephpo.drivers.launch import launch_of
 from deephpo.drivers.node import Node, sight_of
 from deephpo.engine.patience import PATIENCE_S
 from deephpo.errors import LaunchError, MissingPackageError, how_to_install
 from deephpo.hardware.devices import Devices
+
+T = TypeVar("T")
 
 MASTER = 0
 FAREWELL_S = 30.0
@@ -116,6 +118,22 @@ class World:
         except self._mpi.Exception as error:
             self._note_failure(error)
             return seen
+
+    def gather(self, value: T) -> list[T]:
+        """Return every rank's value on the master, and nothing elsewhere; a collective, and for no search."""
+        return self._comm.gather(value, root=MASTER) or []
+
+    @property
+    def library(self) -> str:
+        """The MPI library's own name and version."""
+        return str(self._mpi.Get_library_version()).splitlines()[0].split(", package")[0].strip()
+
+    @property
+    def thread_level(self) -> str:
+        """How MPI may be called from threads, by the standard's name."""
+        names = ("SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE")
+        levels = {getattr(self._mpi, f"THREAD_{name}"): f"MPI_THREAD_{name}" for name in names}
+        return levels[self._mpi.Query_thread()]
 
     def receive(self, most: int = _MOST_AT_ONCE) -> Iterator[tuple[int, Tag, Any]]:
         """Yield the messages that are there: source, tag, content."""

@@ -51,6 +51,16 @@ class RunDirectory:
         return self.path / "search.png"
 
     @property
+    def script(self) -> Path:
+        """The job script, where the search was submitted."""
+        return self.path / "job.sh"
+
+    @property
+    def job_output(self) -> Path:
+        """What the jobs printed, one after the other."""
+        return self.path / "job.out"
+
+    @property
     def trials(self) -> Path:
         """Below it each trial that asks for it has a directory of its own."""
         return self.path / "trials"

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
+from deephpo.engine.terms import RETRIES
 from deephpo.trial import Outcome, TrialState
 from deephpo.worker.limits import GRACE_S, LOOK_S, Limits
 from deephpo.worker.messages import (
@@ -278,6 +279,7 @@ class TrialProcess:
     def _bury(self) -> list[FromProcess]:
         """Account for the trial of a child that died, and start another child."""
         reason = self._cause_of_death()
+        told_to_end = self._process is not None and self._process.returncode == -signal.SIGTERM
         self._output.drain(self._printed)
         detail = self._output.tail()
         self._output.forget()
@@ -295,9 +297,15 @@ class TrialProcess:
             return []
         if loading:  # the trial had not begun
             return []
-        trial_id, self._assignment, self._over_at_s = self._assignment.trial_id, None, None
-        reason = self._take_doom() or f"the trial's process {reason}"
-        return [Outcome(trial_id, self._undone, reason=reason, detail=detail)]
+        assignment, self._assignment, self._over_at_s = self._assignment, None, None
+        state, doom = self._undone, self._take_doom()
+        if told_to_end and not doom and assignment.attempt < RETRIES:
+            # Not by us: a batch system that ends its job says so to every process of it, and to this one
+            # perhaps before the master. A trial that does so to itself fails in the end.
+            state = TrialState.PREEMPTED
+        return [
+            Outcome(assignment.trial_id, state, reason=doom or f"the trial's process {reason}", detail=detail)
+        ]
 
     def _cause_of_death(self) -> str:
         """Return how the child ended; what it started and what it left behind is ended with it."""

@@ -20,13 +20,14 @@ STEP = {**BATCH, "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "32", "SLURM_PROC
         (BATCH, Launch("the shell", 1, 0)),
         ({**BATCH, "SLURM_STEP_ID": "batch", "SLURM_STEP_NUM_TASKS": "1"}, Launch("the shell", 1, 0)),
         ({**STEP, "SLURM_STEP_NUM_TASKS": "1", **OPEN_MPI}, Launch("Open MPI's mpirun", 8, 3)),
-        ({**STEP, **MPICH}, Launch("mpiexec", 4, 1)),
+        ({**STEP, **MPICH}, Launch("srun", 4, 1)),
+        ({**STEP, **MPICH, "MPI_LOCALRANKID": "0"}, Launch("mpiexec", 4, 1)),
         ({"PMI_SIZE": ""}, Launch("the shell", 1, 0)),
         ({"PMI_SIZE": "4"}, Launch("mpiexec", 4, 0)),
     ],
     ids=[
         *("shell", "open mpi", "mpich", "pals", "srun", "batch script", "batch step", "mpirun in a step"),
-        *("srun with pmi2", "empty", "no rank"),
+        *("srun with pmi2", "mpiexec in a step", "empty", "no rank"),
     ],
 )
 def test_the_launcher_is_read_from_its_variables(environment, launch):

@@ -68,7 +68,7 @@ def test_all_files_have_names_of_their_own_inside_the_directory(tmp_path):
     directory = RunDirectory(tmp_path)
     names = [name for name, value in vars(RunDirectory).items() if isinstance(value, property)]
     paths = {getattr(directory, name) for name in names}
-    assert len(paths) == len(names) == 8
+    assert len(paths) == len(names) == 10
     assert {path.parent for path in paths} == {tmp_path}
 
 

@@ -47,6 +47,9 @@ def leave(ctx):
 def kill(ctx):
     os.kill(os.getpid(), signal.SIGKILL)
 
+def told_to_end(ctx):
+    os.kill(os.getpid(), signal.SIGTERM)
+
 def crash(ctx):
     print("before the crash")
     ctypes.string_at(0)
@@ -330,6 +333,17 @@ def test_a_childs_death_costs_one_trial_and_one_child(start, death, reason, deta
     next_outcome = outcome_of(process, "value", 4)
     assert next_outcome.value == 0.5
     assert next_outcome.metrics["pid"] != pid
+
+
+def test_a_trial_that_a_batch_system_tells_to_end_goes_out_again_but_not_for_ever(start):
+    process = start()
+    states = []
+    for attempt in range(4):
+        begin(process, "told_to_end", attempt=attempt)
+        outcome = messages_until(process, Outcome)[-1]
+        assert "was killed by signal 15 (SIGTERM)" in outcome.reason
+        states.append(outcome.state.value)
+    assert states == ["preempted", "preempted", "failed", "failed"]
 
 
 def test_the_detail_of_a_death_holds_nothing_of_the_trials_before(start):

@@ -1,0 +1,63 @@
+#!/bin/bash
+# To be changed by hand: what is asked for, the run directory, the problem and its options.
+# Before it is submitted: mkdir -p runs/digits_mlp
+# `deephpo submit` does all that by itself, and looks at everything first.
+# A search of digits_mlp: 1 master, 8 workers on 2 nodes with 4 GPUs each.
+# Submitted again it goes on where the search stopped:
+#   sbatch jobs/perlmutter.sh
+#SBATCH --job-name=digits_mlp
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=5
+#SBATCH --time=01:00:00
+#SBATCH --account=ACCOUNT
+#SBATCH --qos=regular
+#SBATCH --gpus-per-node=4
+#SBATCH --constraint=gpu
+#SBATCH --output=runs/digits_mlp/job.out
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=B:USR1@60
+
+run=runs/digits_mlp
+cd "$SLURM_SUBMIT_DIR" || exit
+# The time above, in seconds: the search watches this clock, and is done before the job is ended.
+export DEEPHPO_END_TIME=$(($(date +%s) + 3600))
+
+unset SLURM_NTASKS_PER_NODE SLURM_CPUS_PER_TASK
+launch=(srun -N 2 -n 9 --distribution=cyclic --cpu-bind=none deephpo)
+
+# To the launcher alone, which passes it on to all ranks.  SIGTERM must not be passed on.
+trap 'warned=1; kill -USR1 "$search"' USR1
+ended() { grep -cs '"kind":"Ended"' "$run/journal.jsonl"; }    # how many trials have
+
+warned=0 crashes=0
+while :; do
+    before=$(ended)
+    if [ -s "$run/journal.jsonl" ]; then
+        "${launch[@]}" resume "$run" &
+    else
+        rm -f "$run/journal.jsonl"    # an empty one: the search had not begun
+        "${launch[@]}" search problems/digits_mlp.py --trials 500 --run-dir "$run" &
+    fi
+    search=$!
+    # A signal that is trapped interrupts the wait; the exit code is had by waiting again.
+    while wait "$search"; rc=$?; [ $rc -gt 128 ] && kill -0 "$search" 2>/dev/null; do :; done
+    if [ $rc -gt 128 ]; then wait "$search" 2>/dev/null; last=$?; [ $last = 127 ] || rc=$last; fi
+    # 0: done; 2: something is wrong with what was asked for; 75: it can be resumed.
+    case $rc in 0 | 2 | 75) break ;; esac
+    if [ $warned = 1 ]; then rc=75; break; fi
+    if [ "$(ended)" -gt "${before:-0}" ]; then crashes=0; fi
+    crashes=$((crashes + 1))
+    if [ $crashes -gt 2 ]; then
+        echo "job.sh: the search failed $crashes times and got no further; last exit code: $rc" >&2
+        break
+    fi
+    echo "job.sh: the search failed with exit code $rc; it is started again" >&2
+done
+
+if [ $rc = 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 3 ]; then
+    echo "job.sh: the time is up; Slurm is to start this job again"
+    scontrol requeue "$SLURM_JOB_ID" && sleep 120    # in which Slurm ends this script
+fi
+[ $rc != 75 ] || echo "job.sh: not done yet; to go on: sbatch jobs/perlmutter.sh"
+exit $rc

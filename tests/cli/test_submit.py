@@ -1,0 +1,134 @@
+"""``deephpo submit``: what it shows, writes and refuses; what becomes of jobs: tests/schedulers."""
+
+import pytest
+
+from deephpo.storage.run_directory import RunDirectory
+
+JOB = ["--scheduler", "slurm", "--nodes", "2", "--gpus-per-node", "4", "--walltime", "2:00:00"]
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """Put an ``sbatch`` on the PATH that takes every job, or none; returns where its words go."""
+
+    def put(exit_code=0):
+        program = tmp_path / "bin" / "sbatch"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/bash\necho "$@" >{tmp_path}/given\necho "42;here"\nexit {exit_code}\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+        return tmp_path / "given"
+
+    return put
+
+
+def launch_of(script: str) -> str:
+    return next(line for line in script.splitlines() if line.startswith("launch="))
+
+
+def test_it_says_what_is_asked_for_and_how_to_follow_it(problem, said, sbatch, tmp_path):
+    given, run = sbatch(), tmp_path / "run"
+    out = said("submit", problem, *JOB, "--chain", 2, "--run-dir", run)
+    assert "quick on Slurm: 2 nodes with 4 GPUs each for at most 02:00:00" in out
+    assert "9 ranks: 1 master and 8 workers, 4 on each node, a GPU for each" in out
+    assert "4 node-hours at most for a job, 12 for the chain of 3 jobs" in out
+    assert given.read_text().split() == ["--parsable", f"{run}/job.sh"]
+    for line in ("squeue -j 42", f"tail -F {run}/job.out", f"deephpo status {run}", "scancel 42"):
+        assert line in out
+    assert RunDirectory(run).script.stat().st_mode & 0o111
+
+
+def test_a_dry_run_shows_the_script_and_writes_nothing(problem, said, tmp_path):
+    run = tmp_path / "run"
+    out = said("submit", problem, *JOB, "--dry-run", "--run-dir", run)
+    assert "#SBATCH --nodes=2\n" in out
+    assert not run.exists()
+
+
+def test_what_is_for_the_search_is_passed_on_as_it_was_written(problem, said):
+    search = ["--trials", "20", "--stop", "diverged + diverged", "--search=random", "--seed", "3"]
+    out = said("submit", problem, *search, *JOB, "--dry-run", "--env", "A=1", "B=2", "--modules", "gcc")
+    assert (
+        f"""search {problem} --trials 20 --stop 'diverged + diverged' --search=random --seed 3 --run-dir"""
+        in out
+    )
+    assert "module load gcc\nexport A=1\nexport B=2\n" in out
+
+
+def test_a_machine_brings_its_scheduler_its_launcher_and_its_gpus(problem, said):
+    words = ["--machine", "polaris", "--account", "m1", "--nodes", "3", "--walltime", "1h", "--dry-run"]
+    out = said("submit", problem, *words)
+    assert "on PBS: 3 nodes with 4 GPUs each" in out
+    assert "--ppn 4 --cpu-bind none" in launch_of(out)
+
+
+def test_workers_may_have_several_gpus_or_none(problem, said):
+    words = ["submit", problem, "--scheduler", "slurm", "--nodes", 1, "--walltime", "1h", "--dry-run"]
+    many = said(*words, "--gpus-per-node", 5, "--workers-per-node", 2)
+    assert "2 workers, 2 on each node, 2 GPUs for each (1 GPUs of a node idle)" in many
+    none = said(*words, "--gpus-per-node", 0, "--workers-per-node", 12)
+    assert "1 node for at most 01:00:00" in none
+    assert "12 workers, 12 on each node, without GPUs" in none
+
+
+def test_a_run_goes_on_with_another_number_of_nodes(problem, said, sbatch, tmp_path):
+    sbatch()
+    run = tmp_path / "run"
+    said("search", problem, "--trials", 3, "--search", "random", "--workers", 1, "--run-dir", run)
+    out = said("submit", run, *JOB)
+    assert "quick on Slurm: 2 nodes" in out
+    script = RunDirectory(run).script.read_text()
+    assert '"${launch[@]}" resume "$run" &' in script
+    assert '"${launch[@]}" search' not in script
+
+
+REFUSED = {
+    "unknown machine": (["--machine", "polarys"], "There is no machine 'polarys'; did you mean 'polaris'?"),
+    "unknown launcher": (["--launcher", "srum"], "Known: mpirun, "),
+    "unknown search": (["--search", "foo"], "There is no search 'foo'"),
+    "unknown rule": (["--stop", "foo"], "There is no "),
+    "more workers than GPUs": (["--workers-per-node", "5"], "must be at most 4, the GPUs of a node"),
+    "time": (["--time-limit", "3h"], "--time-limit (10800 s) must not be longer than --walltime (7200 s)"),
+    "gangs": (["--ranks-per-trial", "9"], "9"),
+    "scheduler": (["--machine", "polaris"], "has no slurm: leave --scheduler away"),
+    "variable": (["--env", "A"], "--env must be NAME=VALUE, not 'A'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_wrong_requests_are_refused_before_anything_is_written(case, problem, refusal, sbatch, tmp_path):
+    given, (words, sentence) = sbatch(), REFUSED[case]
+    assert sentence in refusal("submit", problem, *JOB, *words, "--run-dir", tmp_path / "run")
+    assert not given.exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_problem_that_check_refuses_is_not_submitted(problem_file, refusal, sbatch, tmp_path):
+    given = sbatch()
+    broken = problem_file("from deephpo import Problem\nproblem = 3\n", "broken.py")
+    refusal("submit", broken, *JOB, "--run-dir", tmp_path / "run")
+    assert not given.exists()
+
+
+def test_a_run_takes_no_options_of_a_search(problem, refusal, said, tmp_path):
+    run = tmp_path / "run"
+    said("search", problem, "--trials", 3, "--search", "random", "--workers", 1, "--run-dir", run)
+    assert "goes on as it began: leave away --kappa 2." in refusal("submit", run, *JOB, "--kappa", "2")
+    sentence = refusal("submit", problem, *JOB, "--run-dir", run)
+    assert f"already holds a run: `deephpo submit {run}` resumes it" in sentence
+
+
+def test_what_the_batch_system_says_when_it_refuses_is_said(problem, sbatch, tmp_path, capfd):
+    from deephpo.cli.main import main
+
+    sbatch(exit_code=1)
+    assert main(["submit", problem, *JOB, "--run-dir", str(tmp_path / "run")]) == 2
+    assert (
+        f"The job was refused: `sbatch --parsable {tmp_path}/run/job.sh` says: 42;here"
+        in capfd.readouterr().err
+    )
+
+
+def test_gpus_must_be_told_where_no_machine_tells_them(problem, refusal):
+    words = ["--scheduler", "slurm", "--nodes", "2", "--walltime", "1h"]
+    assert "Say --gpus-per-node 4, or 0 if it has none" in refusal("submit", problem, *words)

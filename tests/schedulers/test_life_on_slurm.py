@@ -1,0 +1,148 @@
+"""The life of a search on a real Slurm: warned, requeued, cancelled, its nodes lost; nothing is."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from deephpo.storage.records import Ended, Finished, Resumed, Suggested, WorkerJoined
+from deephpo.trial import TrialState
+
+pytestmark = pytest.mark.scheduler
+
+BIN = Path(sys.executable).parent
+
+SLOW = """
+import time
+from deephpo import Float, Problem
+
+def run(config, ctx):
+    time.sleep({seconds})
+    return (config["x"] - 0.3) ** 2 + (config["y"] - 0.6) ** 2
+
+problem = Problem([Float("x", 0.0, 1.0), Float("y", 0.0, 1.0)], run, objective="loss")
+"""
+
+
+@pytest.fixture
+def slow(problem_file):
+    """Return a function that makes a problem whose trials take so many seconds."""
+    return lambda seconds: problem_file(SLOW.format(seconds=seconds), "slow.py")
+
+
+@pytest.fixture
+def completed(records_of):
+    """Return a function: the ids of the trials that a run has results of, in their order."""
+
+    def ids(run):
+        ended = records_of(run, Ended)
+        return [e.outcome.trial_id for e in ended if e.outcome.state is TrialState.COMPLETED]
+
+    return ids
+
+
+@pytest.fixture
+def configurations(records_of):
+    """Return a function: what a run tried, in the order in which it was suggested."""
+
+    def tried(run):
+        return [trial.config for said in records_of(run, Suggested) for trial in said.trials]
+
+    return tried
+
+
+def has_results(run, completed, count):
+    return lambda said: (run / "journal.jsonl").exists() and len(completed(run)) >= count
+
+
+def test_a_search_that_is_longer_than_its_job_is_warned_and_requeued_until_it_is_done(
+    cluster, slow, tmp_path, completed, configurations, records_of
+):
+    problem, run, undisturbed = slow(0.3), tmp_path / "run", tmp_path / "undisturbed"
+    search = ("--trials", 40, "--seed", 3, "--search", "single")
+    words = (*search, "--walltime", "10m", "--chain", 2, "--run-dir", run)
+    job = cluster.submit(problem, *words, nodes=1, workers=1)
+    for restart in ("1", "2"):
+        cluster.until(job, has_results(run, completed, 10 * int(restart)))
+        cluster.run("scancel", "--batch", "--signal=USR1", job)  # what Slurm does before the end
+        cluster.until(job, lambda said, restart=restart: said["Restarts"] == restart)
+    said = cluster.wait(job)
+    assert said["JobState"] == "COMPLETED"
+    assert cluster.output(said).count("the time is up; Slurm is to start this job again") == 2
+    assert [record.exit_code for record in records_of(run, Finished)] == [75, 75, 0]
+    assert sorted(completed(run)) == list(range(40))
+    cluster.run(BIN / "deephpo", "search", problem, *search, "--workers", 1, "--run-dir", undisturbed)
+    assert configurations(run) == configurations(undisturbed)
+
+
+def test_a_chain_ends_where_it_was_to_end(cluster, slow, tmp_path, completed):
+    run = tmp_path / "run"
+    words = ("--trials", 1000, "--search", "random", "--walltime", "10m", "--run-dir", run)
+    job = cluster.submit(slow(0.2), *words, nodes=1, workers=2)
+    cluster.until(job, has_results(run, completed, 4))
+    cluster.run("scancel", "--batch", "--signal=USR1", job)
+    said = cluster.wait(job)
+    assert (said["JobState"], said["ExitCode"]) == ("FAILED", "75:0")
+    assert f"not done yet; to go on: sbatch {run}/job.sh" in cluster.output(said)
+
+
+def test_a_search_that_was_cancelled_goes_on_with_another_number_of_nodes(cluster, slow, tmp_path, completed):
+    run = tmp_path / "run"
+    words = ("--trials", 60, "--search", "random", "--walltime", "10m", "--run-dir", run)
+    job = cluster.submit(slow(0.5), *words, nodes=2)
+    cluster.until(job, has_results(run, completed, 10))
+    cluster.run("scancel", job)
+    assert cluster.wait(job)["JobState"] == "CANCELLED"
+    before = completed(run)
+    assert len(before) < 60
+    job = cluster.submit(run, "--walltime", "10m", nodes=3)
+    assert cluster.wait(job)["JobState"] == "COMPLETED"
+    assert completed(run)[: len(before)] == before
+    assert sorted(completed(run)) == list(range(60))
+
+
+def test_a_node_that_is_lost_costs_a_restart_and_no_result(cluster, slow, tmp_path, completed, records_of):
+    run = tmp_path / "run"
+    words = ("--trials", 60, "--search", "random", "--walltime", "10m", "--run-dir", run)
+    job = cluster.submit(slow(0.5), *words, nodes=3)
+    said = cluster.until(job, has_results(run, completed, 10))
+    last = cluster.run("scontrol", "show", "hostnames", said["NodeList"]).split()[-1]
+    cluster.run("scontrol", "update", f"nodename={last}", "state=down", "reason=test")
+    try:
+        cluster.until(job, lambda said: said["Restarts"] == "1")
+    finally:
+        cluster.run("scontrol", "update", f"nodename={last}", "state=resume")
+    assert cluster.wait(job)["JobState"] == "COMPLETED"
+    assert len(records_of(run, Resumed)) == 1
+    assert sorted(completed(run)) == list(range(60))
+
+
+NODE_FILE = """
+import os, time
+from deephpo import Float, Problem
+
+def run(config, ctx):
+    time.sleep(0.3)  # so that all workers have their turn
+    with open(os.environ["PBS_NODEFILE"]) as lines:
+        return {"loss": config["x"], "lines": len(list(lines))}
+
+problem = Problem([Float("x", 0.0, 1.0)], run, objective="loss")
+"""
+WANTED = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "PYTHONPATH")
+"""qsub hands no variables of the login node on."""
+
+
+def test_the_script_for_pbs_goes_through_qsub_to_its_end(cluster, problem_file, tmp_path, records_of):
+    run = tmp_path / "run"
+    words = ("--trials", 160, "--search", "random", "--walltime", "10m", "--run-dir", run)
+    variables = [f"{name}={value}" for name, value in cluster.environment.items() if name in WANTED]
+    environment = ("--scheduler", "pbs", "--env", *variables)
+    job = cluster.submit(problem_file(NODE_FILE), *words, *environment, nodes=4)
+    said = cluster.wait(job)
+    assert said["JobState"] == "COMPLETED", cluster.output(said)
+    assert "16 MPI workers" in (run / "job.out").read_text()
+    hosts = Counter(joined.host for joined in records_of(run, WorkerJoined))
+    assert hosts == {f"node{k}": 4 for k in range(1, 5)}
+    assert {e.outcome.metrics["lines"] for e in records_of(run, Ended)} == {20.0}
+    assert len(records_of(run, Ended)) == 160
