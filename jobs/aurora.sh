@@ -17,17 +17,18 @@
 
 run=runs/digits_mlp
 cd "$PBS_O_WORKDIR" || exit
-export ZE_FLAT_DEVICE_HIERARCHY=COMPOSITE
-export ZE_AFFINITY_MASK=0.0,0.1,1.0,1.1,2.0,2.1,3.0,3.1,4.0,4.1,5.0,5.1
 # The time above, in seconds: the search watches this clock, and is done before the job is ended.
 export DEEPHPO_END_TIME=$(($(date +%s) + 3600))
+export ZE_FLAT_DEVICE_HIERARCHY=COMPOSITE
+export ZE_AFFINITY_MASK=0.0,0.1,1.0,1.1,2.0,2.1,3.0,3.1,4.0,4.1,5.0,5.1
 
 awk '!seen[$0]++' "$PBS_NODEFILE" | awk 'NR == 1 { first = $1 } { print $1 } END { print first }' >"$run/hosts"
 launch=(mpiexec --hostfile "$run/hosts" -n 25 --ppn 12 --cpu-bind none deephpo)
 
 # PBS would show what is printed at the end only.
 exec >>"$run/job.out" 2>&1
-ended() { grep -cs '"kind":"Ended"' "$run/journal.jsonl"; }    # how many trials have
+# How many trials have a result; those that go out again have none.
+ended() { grep -s '"kind":"Ended"' "$run/journal.jsonl" | grep -cv '"state":"preempted"'; }
 
 warned=0 crashes=0
 while :; do
@@ -42,10 +43,10 @@ while :; do
     # A signal that is trapped interrupts the wait; the exit code is had by waiting again.
     while wait "$search"; rc=$?; [ $rc -gt 128 ] && kill -0 "$search" 2>/dev/null; do :; done
     if [ $rc -gt 128 ]; then wait "$search" 2>/dev/null; last=$?; [ $last = 127 ] || rc=$last; fi
-    # 0: done; 2: something is wrong with what was asked for; 75: it can be resumed.
-    case $rc in 0 | 2 | 75) break ;; esac
+    # 0: done; 2: what was asked for is wrong; 3: every trial failed; 75: it can be resumed.
+    case $rc in 0 | 2 | 3 | 75) break ;; esac
     if [ $warned = 1 ]; then rc=75; break; fi
-    if [ "$(ended)" -gt "${before:-0}" ]; then crashes=0; fi
+    if [ "$(ended)" -gt "$before" ]; then crashes=0; fi
     crashes=$((crashes + 1))
     if [ $crashes -gt 2 ]; then
         echo "job.sh: the search failed $crashes times and got no further; last exit code: $rc" >&2

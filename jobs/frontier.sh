@@ -19,16 +19,17 @@
 
 run=runs/digits_mlp
 cd "$SLURM_SUBMIT_DIR" || exit
-export MIOPEN_DISABLE_CACHE=1
 # The time above, in seconds: the search watches this clock, and is done before the job is ended.
 export DEEPHPO_END_TIME=$(($(date +%s) + 3600))
+export MIOPEN_DISABLE_CACHE=1
 
 unset SLURM_NTASKS_PER_NODE SLURM_CPUS_PER_TASK
 launch=(srun -N 2 -n 17 --distribution=cyclic --cpu-bind=none deephpo)
 
 # To the launcher alone, which passes it on to all ranks.  SIGTERM must not be passed on.
 trap 'warned=1; kill -USR1 "$search"' USR1
-ended() { grep -cs '"kind":"Ended"' "$run/journal.jsonl"; }    # how many trials have
+# How many trials have a result; those that go out again have none.
+ended() { grep -s '"kind":"Ended"' "$run/journal.jsonl" | grep -cv '"state":"preempted"'; }
 
 warned=0 crashes=0
 while :; do
@@ -43,10 +44,10 @@ while :; do
     # A signal that is trapped interrupts the wait; the exit code is had by waiting again.
     while wait "$search"; rc=$?; [ $rc -gt 128 ] && kill -0 "$search" 2>/dev/null; do :; done
     if [ $rc -gt 128 ]; then wait "$search" 2>/dev/null; last=$?; [ $last = 127 ] || rc=$last; fi
-    # 0: done; 2: something is wrong with what was asked for; 75: it can be resumed.
-    case $rc in 0 | 2 | 75) break ;; esac
+    # 0: done; 2: what was asked for is wrong; 3: every trial failed; 75: it can be resumed.
+    case $rc in 0 | 2 | 3 | 75) break ;; esac
     if [ $warned = 1 ]; then rc=75; break; fi
-    if [ "$(ended)" -gt "${before:-0}" ]; then crashes=0; fi
+    if [ "$(ended)" -gt "$before" ]; then crashes=0; fi
     crashes=$((crashes + 1))
     if [ $crashes -gt 2 ]; then
         echo "job.sh: the search failed $crashes times and got no further; last exit code: $rc" >&2

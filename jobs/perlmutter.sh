@@ -9,10 +9,10 @@
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=5
 #SBATCH --time=01:00:00
+#SBATCH --constraint=gpu
 #SBATCH --account=ACCOUNT
 #SBATCH --qos=regular
 #SBATCH --gpus-per-node=4
-#SBATCH --constraint=gpu
 #SBATCH --output=runs/digits_mlp/job.out
 #SBATCH --open-mode=append
 #SBATCH --requeue
@@ -28,7 +28,8 @@ launch=(srun -N 2 -n 9 --distribution=cyclic --cpu-bind=none deephpo)
 
 # To the launcher alone, which passes it on to all ranks.  SIGTERM must not be passed on.
 trap 'warned=1; kill -USR1 "$search"' USR1
-ended() { grep -cs '"kind":"Ended"' "$run/journal.jsonl"; }    # how many trials have
+# How many trials have a result; those that go out again have none.
+ended() { grep -s '"kind":"Ended"' "$run/journal.jsonl" | grep -cv '"state":"preempted"'; }
 
 warned=0 crashes=0
 while :; do
@@ -43,10 +44,10 @@ while :; do
     # A signal that is trapped interrupts the wait; the exit code is had by waiting again.
     while wait "$search"; rc=$?; [ $rc -gt 128 ] && kill -0 "$search" 2>/dev/null; do :; done
     if [ $rc -gt 128 ]; then wait "$search" 2>/dev/null; last=$?; [ $last = 127 ] || rc=$last; fi
-    # 0: done; 2: something is wrong with what was asked for; 75: it can be resumed.
-    case $rc in 0 | 2 | 75) break ;; esac
+    # 0: done; 2: what was asked for is wrong; 3: every trial failed; 75: it can be resumed.
+    case $rc in 0 | 2 | 3 | 75) break ;; esac
     if [ $warned = 1 ]; then rc=75; break; fi
-    if [ "$(ended)" -gt "${before:-0}" ]; then crashes=0; fi
+    if [ "$(ended)" -gt "$before" ]; then crashes=0; fi
     crashes=$((crashes + 1))
     if [ $crashes -gt 2 ]; then
         echo "job.sh: the search failed $crashes times and got no further; last exit code: $rc" >&2

@@ -24,7 +24,8 @@ launch=(mpirun -np 9 --map-by node --bind-to none deephpo)
 
 # To the launcher alone, which passes it on to all ranks.  SIGTERM must not be passed on.
 trap 'warned=1; kill -USR1 "$search"' USR1
-ended() { grep -cs '"kind":"Ended"' "$run/journal.jsonl"; }    # how many trials have
+# How many trials have a result; those that go out again have none.
+ended() { grep -s '"kind":"Ended"' "$run/journal.jsonl" | grep -cv '"state":"preempted"'; }
 
 warned=0 crashes=0
 while :; do
@@ -39,10 +40,10 @@ while :; do
     # A signal that is trapped interrupts the wait; the exit code is had by waiting again.
     while wait "$search"; rc=$?; [ $rc -gt 128 ] && kill -0 "$search" 2>/dev/null; do :; done
     if [ $rc -gt 128 ]; then wait "$search" 2>/dev/null; last=$?; [ $last = 127 ] || rc=$last; fi
-    # 0: done; 2: something is wrong with what was asked for; 75: it can be resumed.
-    case $rc in 0 | 2 | 75) break ;; esac
+    # 0: done; 2: what was asked for is wrong; 3: every trial failed; 75: it can be resumed.
+    case $rc in 0 | 2 | 3 | 75) break ;; esac
     if [ $warned = 1 ]; then rc=75; break; fi
-    if [ "$(ended)" -gt "${before:-0}" ]; then crashes=0; fi
+    if [ "$(ended)" -gt "$before" ]; then crashes=0; fi
     crashes=$((crashes + 1))
     if [ $crashes -gt 2 ]; then
         echo "job.sh: the search failed $crashes times and got no further; last exit code: $rc" >&2

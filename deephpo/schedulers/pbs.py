@@ -86,7 +86,8 @@ def _chunks(request: Request) -> str:
         cores = request.workers_per_node * (request.cpus_per_worker or 1) + 1
         wanted += [f"ncpus={cores}", f"mpiprocs={ranks}"]
         wanted += [f"ngpus={request.gpus_per_node}"] if request.gpus_per_node else []
-    wanted.append(request.constraint or "")
+    if request.constraint:  # what stands alone is a boolean resource
+        wanted.append(request.constraint if "=" in request.constraint else f"{request.constraint}=True")
     return ":".join(part for part in wanted if part)
 
 

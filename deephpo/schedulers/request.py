@@ -72,8 +72,8 @@ class Request:
             if re.search(r"\s", getattr(self, option) or ""):
                 raise OptionError(f"--{option} must be one word, not {getattr(self, option)!r}.")
         for path in (self.run_dir, self.start_dir or ""):
-            if re.search(r"[\s%]", path):
-                raise OptionError(f"Batch systems do not take a path with a space or a % in it: {path!r}.")
+            if found := re.search(r"[^\w./+,:=@~-]", path):
+                raise OptionError(f"Batch systems do not take a path with {found[0]!r} in it: {path!r}.")
 
     def _check_counts(self) -> None:
         for option in ("nodes", "workers_per_node"):

@@ -33,10 +33,10 @@ def ground(request: Request, names: Names) -> list[str]:
     return [
         f"run={shlex.quote(request.run_dir)}",
         f"cd {_start(request, names)} || exit",
-        *(f"module load {shlex.quote(module)}" for module in request.modules),
-        *(f"export {name}={shlex.quote(value)}" for name, value in environment),
         "# The time above, in seconds: the search watches this clock, and is done before the job is ended.",
         f"export DEEPHPO_END_TIME=$(($(date +%s) + {request.walltime_s}))",
+        *(f"module load {shlex.quote(module)}" for module in request.modules),
+        *(f"export {name}={shlex.quote(value)}" for name, value in environment),
         "",
         *_launch(request, names),
     ]
@@ -54,14 +54,15 @@ def _launch(request: Request, names: Names) -> list[str]:
         lines.append(f"unset {' '.join(request.launcher.unset)}")
     command = request.launcher.command(request.placement)
     if request.launcher_path:
-        command = f"{request.launcher_path}/{command}"
+        command = f"{shlex.quote(request.launcher_path)}/{command}"
     return [*lines, f"launch=({command} {_words(request.program)})"]
 
 
 def life(request: Request) -> list[str]:
     """Return the search itself: begun or resumed, started again when it crashes; its exit code is in rc."""
     return [
-        'ended() { grep -cs \'"kind":"Ended"\' "$run/journal.jsonl"; }    # how many trials have',
+        "# How many trials have a result; those that go out again have none.",
+        """ended() { grep -s '"kind":"Ended"' "$run/journal.jsonl" | grep -cv '"state":"preempted"'; }""",
         "",
         "warned=0 crashes=0",
         "while :; do",
@@ -75,10 +76,10 @@ def life(request: Request) -> list[str]:
         "    # A signal that is trapped interrupts the wait; the exit code is had by waiting again.",
         '    while wait "$search"; rc=$?; [ $rc -gt 128 ] && kill -0 "$search" 2>/dev/null; do :; done',
         '    if [ $rc -gt 128 ]; then wait "$search" 2>/dev/null; last=$?; [ $last = 127 ] || rc=$last; fi',
-        "    # 0: done; 2: something is wrong with what was asked for; 75: it can be resumed.",
-        "    case $rc in 0 | 2 | 75) break ;; esac",
+        "    # 0: done; 2: what was asked for is wrong; 3: every trial failed; 75: it can be resumed.",
+        "    case $rc in 0 | 2 | 3 | 75) break ;; esac",
         "    if [ $warned = 1 ]; then rc=75; break; fi",
-        '    if [ "$(ended)" -gt "${before:-0}" ]; then crashes=0; fi',
+        '    if [ "$(ended)" -gt "$before" ]; then crashes=0; fi',
         "    crashes=$((crashes + 1))",
         f"    if [ $crashes -gt {RESTARTS} ]; then",
         '        echo "job.sh: the search failed $crashes times and got no further; last exit code: $rc" >&2',

@@ -74,8 +74,9 @@ def _directives(request: Request) -> list[str]:
         # Room for the master on the first node; what it would be on the others stays empty.
         f"--ntasks-per-node={request.workers_per_node + 1}",
         f"--time={request.walltime}",
-        *(f"{name}={value}" for name, value in optional.items() if value is not None),
+        # The last word counts: the user's, where a machine has one on the same.
         *request.machine.directives,
+        *(f"{name}={value}" for name, value in optional.items() if value is not None),
         f"--output={request.output}",
         "--open-mode=append",
         "--requeue",

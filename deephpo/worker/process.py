@@ -299,7 +299,7 @@ class TrialProcess:
             return []
         assignment, self._assignment, self._over_at_s = self._assignment, None, None
         state, doom = self._undone, self._take_doom()
-        if told_to_end and not doom and assignment.attempt < RETRIES:
+        if told_to_end and not doom and state is TrialState.FAILED and assignment.attempt < RETRIES:
             # Not by us: a batch system that ends its job says so to every process of it, and to this one
             # perhaps before the master. A trial that does so to itself fails in the end.
             state = TrialState.PREEMPTED

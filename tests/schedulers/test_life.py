@@ -1,6 +1,7 @@
 """The life of a job script, in bash, with small programs in the places of launcher and scheduler."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -9,13 +10,18 @@ from pathlib import Path
 import pytest
 
 from deephpo.schedulers.create import scheduler_of
+from deephpo.storage.journal import read_journal
+from deephpo.storage.records import Ended
+from deephpo.trial import TrialState
+
+EVERY_KIND = Path(__file__).parents[1] / "storage" / "every_kind.jsonl"
 
 SEARCH = """#!/bin/bash
 # Stands for `mpirun deephpo`: writes down how it was called, and ends as its plan says, one line a start.
 echo "$*" >>{at}/calls
 line=$(sed -n "$(wc -l <{at}/calls)p" {at}/plan)
 set -- $line
-for k in $(seq "$2"); do echo '{{"kind":"Ended"}}' >>{at}/journal.jsonl; done
+for k in $(seq "$2"); do echo '{{"kind":"Ended","state":"'"${{3:-completed}}"'"}}' >>{at}/journal.jsonl; done
 if [ "$1" = wait ]; then
     trap 'echo warned >>{at}/calls; exit 75' USR1
     touch {at}/waiting
@@ -27,10 +33,13 @@ exit "$1"
 
 @pytest.fixture
 def job(request_for, tmp_path):
-    """Return a function that writes a job script whose searches end as planned: exit code, trials ended."""
+    """Return a function that writes a job script whose searches end as planned.
+
+    A start's plan: its exit code, how many trials end, and as what if not completed.
+    """
 
     def write(*plan, scheduler="slurm", **changes):
-        (tmp_path / "plan").write_text("".join(f"{rc} {trials}\n" for rc, trials in plan))
+        (tmp_path / "plan").write_text("".join(f"{' '.join(map(str, line))}\n" for line in plan))
         (tmp_path / "mpirun").write_text(SEARCH.format(at=tmp_path))
         for command in ("scontrol", "qsub"):
             (tmp_path / command).write_text(f'#!/bin/bash\necho {command} "$@" >>{tmp_path}/asked\nexit 1\n')
@@ -103,6 +112,29 @@ def test_a_crash_is_followed_by_two_more_starts_at_most_if_nothing_comes_of_them
     assert verbs(script) == ["search"] * 3
     assert "failed 3 times and got no further; last exit code: 139" in ended.stderr
     assert asked(script) == ""
+
+
+def test_trials_that_only_go_out_again_are_no_progress(job):
+    script = job(*[(137, 8, "preempted")] * 5, (0, 5))
+    assert run(script).returncode == 137
+    assert len(verbs(script)) == 3
+
+
+def test_a_search_that_ended_because_all_trials_failed_is_not_tried_again(job):
+    script = job((3, 20, "failed"), (0, 480), chain=3)
+    assert run(script).returncode == 3
+    assert verbs(script) == ["search"]
+    assert asked(script) == ""
+
+
+def test_results_are_counted_as_they_stand_in_a_journal(job, tmp_path):
+    script = job((0, 0)).read_text()
+    count = next(line for line in script.splitlines() if line.startswith("ended()"))
+    shutil.copy(EVERY_KIND, tmp_path / "journal.jsonl")
+    counted = subprocess.check_output(["bash", "-c", f"run={tmp_path}\n{count}\nended"], text=True)
+    ended = [record for record in read_journal(EVERY_KIND) if isinstance(record, Ended)]
+    results = [record for record in ended if record.outcome.state is not TrialState.PREEMPTED]
+    assert int(counted) == len(results) < len(ended)
 
 
 def test_crashes_that_each_bring_results_go_on(job):

@@ -90,7 +90,7 @@ def test_a_chain_ends_where_it_was_to_end(cluster, slow, tmp_path, completed):
 def test_a_search_that_was_cancelled_goes_on_with_another_number_of_nodes(cluster, slow, tmp_path, completed):
     run = tmp_path / "run"
     words = ("--trials", 60, "--search", "random", "--walltime", "10m", "--run-dir", run)
-    job = cluster.submit(slow(0.5), *words, nodes=2)
+    job = cluster.submit(slow(1.5), *words, nodes=2)
     cluster.until(job, has_results(run, completed, 10))
     cluster.run("scancel", job)
     assert cluster.wait(job)["JobState"] == "CANCELLED"
@@ -105,7 +105,7 @@ def test_a_search_that_was_cancelled_goes_on_with_another_number_of_nodes(cluste
 def test_a_node_that_is_lost_costs_a_restart_and_no_result(cluster, slow, tmp_path, completed, records_of):
     run = tmp_path / "run"
     words = ("--trials", 60, "--search", "random", "--walltime", "10m", "--run-dir", run)
-    job = cluster.submit(slow(0.5), *words, nodes=3)
+    job = cluster.submit(slow(1.5), *words, nodes=3)
     said = cluster.until(job, has_results(run, completed, 10))
     last = cluster.run("scontrol", "show", "hostnames", said["NodeList"]).split()[-1]
     cluster.run("scontrol", "update", f"nodename={last}", "state=down", "reason=test")
@@ -123,7 +123,7 @@ import os, time
 from deephpo import Float, Problem
 
 def run(config, ctx):
-    time.sleep(0.3)  # so that all workers have their turn
+    time.sleep(0.5)  # so that all workers have their turn
     with open(os.environ["PBS_NODEFILE"]) as lines:
         return {"loss": config["x"], "lines": len(list(lines))}
 

@@ -18,7 +18,7 @@ WITH_DEVICE = """
 import os, time
 
 def run_on_a_device(config):
-    time.sleep(0.1)
+    time.sleep(0.5)  # so that the workers that are ready last have their turn
     return {"value": run(config), "device": int(os.environ["CUDA_VISIBLE_DEVICES"])}
 
 space = Space([Float(f"x{j}", 0.0, 1.0) for j in range(1, 7)])
@@ -57,12 +57,15 @@ def test_sixteen_workers_on_four_nodes_each_with_a_device_of_its_own(
 
 def test_the_same_by_srun_with_the_open_mpi_of_the_system(cluster, hartmann6, tmp_path, records_of):
     run = tmp_path / "run"
-    words = ("--trials", 64, "--search", "random", "--walltime", "5m", "--run-dir", run)
+    words = ("--trials", 128, "--search", "random", "--walltime", "5m", "--run-dir", run)
     launch = ("--launcher", "srun-pmix", "--env", f"MPI4PY_LIBMPI={DEBIANS_MPI[0]}")
     assert cluster.wait(cluster.submit(hartmann6, *words, *launch, nodes=4))["JobState"] == "COMPLETED"
-    hosts = Counter(joined.host for joined in records_of(run, WorkerJoined))
-    assert hosts == {f"node{k}": 4 for k in range(1, 5)}
-    assert len(records_of(run, Ended)) == 64
+    hosts = {joined.worker: joined.host for joined in records_of(run, WorkerJoined)}
+    assert Counter(hosts.values()) == {f"node{k}": 4 for k in range(1, 5)}
+    ended = records_of(run, Ended)
+    assert len(ended) == 128
+    places = {(hosts[e.worker], int(e.outcome.metrics["device"])) for e in ended}
+    assert places == {(f"node{k}", device) for k in range(1, 5) for device in range(4)}
 
 
 def test_an_srun_that_does_not_fit_the_mpi_is_refused_and_nothing_is_written(cluster, hartmann6, tmp_path):

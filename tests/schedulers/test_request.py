@@ -25,7 +25,7 @@ REFUSED = {
     "email": ({"email": "me"}, "--email must be an address"),
     "variable": ({"environment": (("A-B", "1"),)}, "--env must be NAME=VALUE"),
     "queue": ({"queue": "a b"}, "--queue must be one word, not 'a b'"),
-    "path": ({"run_dir": "/my runs/x"}, "do not take a path with a space"),
+    "path": ({"run_dir": "/my runs/x"}, "do not take a path with ' ' in it"),
 }
 
 

@@ -9,7 +9,8 @@ from deephpo.schedulers.launchers import LAUNCHERS, launcher_of
 from deephpo.schedulers.machines import MACHINES, machine_of
 
 LIFE = """\
-ended() { grep -cs '"kind":"Ended"' "$run/journal.jsonl"; }    # how many trials have
+# How many trials have a result; those that go out again have none.
+ended() { grep -s '"kind":"Ended"' "$run/journal.jsonl" | grep -cv '"state":"preempted"'; }
 
 warned=0 crashes=0
 while :; do
@@ -24,10 +25,10 @@ while :; do
     # A signal that is trapped interrupts the wait; the exit code is had by waiting again.
     while wait "$search"; rc=$?; [ $rc -gt 128 ] && kill -0 "$search" 2>/dev/null; do :; done
     if [ $rc -gt 128 ]; then wait "$search" 2>/dev/null; last=$?; [ $last = 127 ] || rc=$last; fi
-    # 0: done; 2: something is wrong with what was asked for; 75: it can be resumed.
-    case $rc in 0 | 2 | 75) break ;; esac
+    # 0: done; 2: what was asked for is wrong; 3: every trial failed; 75: it can be resumed.
+    case $rc in 0 | 2 | 3 | 75) break ;; esac
     if [ $warned = 1 ]; then rc=75; break; fi
-    if [ "$(ended)" -gt "${before:-0}" ]; then crashes=0; fi
+    if [ "$(ended)" -gt "$before" ]; then crashes=0; fi
     crashes=$((crashes + 1))
     if [ $crashes -gt 2 ]; then
         echo "job.sh: the search failed $crashes times and got no further; last exit code: $rc" >&2
@@ -124,7 +125,11 @@ WISHES = {
     "queue": ("debug", "#SBATCH --partition=debug", "#PBS -q debug"),
     "modules": (("gcc/12",), "module load gcc/12", "module load gcc/12"),
     "environment": ((("DATA", "my data"),), "export DATA='my data'", "export DATA='my data'"),
-    "constraint": ("a100", "#SBATCH --constraint=a100", "#PBS -l select=2:ncpus=5:mpiprocs=5:ngpus=4:a100"),
+    "constraint": (
+        "a100",
+        "#SBATCH --constraint=a100",
+        "#PBS -l select=2:ncpus=5:mpiprocs=5:ngpus=4:a100=True",
+    ),
     "cpus_per_worker": (
         7,
         "#SBATCH --cpus-per-task=7",
@@ -243,3 +248,26 @@ def test_what_a_machine_wants_to_be_told(name, request_for):
 def test_bash_can_read_every_script(scheduler, launcher, chain, request_for):
     text = scheduler_of(scheduler).script(request_for(launcher=launcher_of(launcher), chain=chain))
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+def test_a_users_constraint_is_the_last_word(request_for):
+    perlmutter = {"machine": machine_of("perlmutter"), "account": "m1", "constraint": "gpu&hbm80g"}
+    lines = scheduler_of("slurm").script(request_for(**perlmutter)).splitlines()
+    constraints = [line for line in lines if line.startswith("#SBATCH --constraint=")]
+    assert constraints == ["#SBATCH --constraint=gpu", "#SBATCH --constraint=gpu&hbm80g"]
+
+
+def test_a_constraint_of_pbs_may_have_a_value(added):
+    assert added("pbs", constraint="gpu_type=a100")[0] == [
+        "#PBS -l select=2:ncpus=5:mpiprocs=5:ngpus=4:gpu_type=a100"
+    ]
+
+
+def test_the_clock_runs_before_modules_are_loaded(request_for):
+    text = scheduler_of("pbs").script(request_for(modules=("gcc",)))
+    assert text.index("export DEEPHPO_END_TIME") < text.index("module load gcc")
+
+
+def test_a_launchers_place_may_have_a_space_in_it(request_for):
+    text = scheduler_of("slurm").script(request_for(launcher_path="/my env/bin"))
+    assert "launch=('/my env/bin'/mpirun -np 9 " in text

@@ -189,6 +189,12 @@ def dies_of_it(ctx):
         time.sleep(0.01)
     os._exit(7)
 
+def is_told_to_end(ctx):
+    while not ctx.should_stop():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1000)
+
 def threads_that_ask(ctx):
     asked = []
     def ask(thread):
@@ -863,6 +869,11 @@ def test_a_trial_that_dies_when_it_is_to_stop_was_stopped_and_says_how_it_died(s
     )
     outcome = outcome_of(process, "leave", 4)  # that was the trial before's
     assert outcome.state is TrialState.FAILED
+
+
+def test_a_trial_that_is_to_stop_does_not_go_out_again_when_the_job_ends(start):
+    messages, _ = told_to_stop(start(), "is_told_to_end")
+    assert messages[-1].state is TrialState.STOPPED
 
 
 def test_several_threads_may_report_and_ask_while_the_word_comes(start):
