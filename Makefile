@@ -56,7 +56,7 @@ test-torch: $(VENV)/test.done
 
 # Whoever is not root is told why its tests are skipped.
 test-schedulers: $(VENV)/test.done
-	@[ "$$(id -u)" != 0 ] || tests/schedulers/cluster.sh install
+	@tests/schedulers/cluster.sh install || true
 	$(BIN)/python -m pytest -m scheduler tests/schedulers
 
 # FAULTS=long repeats everything as often as docs/reliability.md says.

@@ -1,5 +1,6 @@
 #!/bin/bash
-# To be changed by hand: what is asked for, the run directory, the problem and its options.
+# To be changed by hand: what is asked for, the run directory, the problem and its options; and `deephpo` in
+# the launch line to its whole path, where a job begins without your environment, as with PBS.
 # Before it is submitted: mkdir -p runs/digits_mlp
 # `deephpo submit` does all that by itself, and looks at everything first.
 # A search of digits_mlp: 1 master, 8 workers on 2 nodes with 4 GPUs each.

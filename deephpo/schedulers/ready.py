@@ -20,7 +20,8 @@ READY = {
 
 _RUN = "runs/digits_mlp"
 _PREFACE = f"""\
-# To be changed by hand: what is asked for, the run directory, the problem and its options.
+# To be changed by hand: what is asked for, the run directory, the problem and its options; and `deephpo` in
+# the launch line to its whole path, where a job begins without your environment, as with PBS.
 # Before it is submitted: mkdir -p {_RUN}
 # `deephpo submit` does all that by itself, and looks at everything first.
 """
