@@ -64,7 +64,7 @@ def of(directory, kind):
         ("--stop none+asha", "There is no stopping rule 'none'. Known: "),
         ("--stop ''", "There is no stopping rule ''. Known: "),
         ("--stop asha:bogus=1", "The stopping rule 'asha' has no option 'bogus'; it takes eta, "),
-        ("--stop asha:eta=1", "eta must be a number from 1.1 on"),
+        ("--stop asha:eta=1", "eta must be a number from 1.1 to 1000"),
         ("--stop threshold:at=3", "The stopping rule 'threshold' must be told value"),
         ("--stopped-value worst", "Argument --stopped-value: invalid choice: 'worst' (choose from"),
         ("--goal low", "Argument --goal: invalid number value: 'low'"),
