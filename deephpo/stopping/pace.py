@@ -66,7 +66,7 @@ class Pace:
         standing = self._standing(curve, others)
         if standing is None or not self._reached.reaches(standing.prospect):
             return None
-        return self._reason(standing) if standing.checkpoint.is_behind(standing) else None
+        return self._reason(curve, standing) if standing.checkpoint.is_behind(standing) else None
 
     def _standing(self, curve: Curve, others: Point) -> _Standing | None:
         """Return where the trial stood at its last checkpoint, which it may come to with this report."""
@@ -89,16 +89,17 @@ class Pace:
         checkpoint.enter(standing)
         return standing
 
-    def _reason(self, standing: _Standing) -> str:
+    def _reason(self, curve: Curve, standing: _Standing) -> str:
         better, all_here = standing.checkpoint.ahead_of(standing), len(standing.checkpoint)
         had, comes_to = figure(self._subject, standing.now[0]), figure(self._subject, standing.prospect[0])
-        what, bound = f"its best then, {had}", f"no better than {figure(self._subject, self._best)}"
+        earlier = standing.step < curve.steps[-1]
+        when, then = (f" at {self._subject.unit} {standing.step}", " then") if earlier else ("", "")
+        what, bound = f"its best{then}, {had}", f"no better than {figure(self._subject, self._best)}"
         if self._also:
             metrics = " and ".join(metric.metric for metric in self._also)
-            what, bound = f"it in {metrics} and its best then, {had}", "which is not in the Pareto front"
-        when = f"{self._subject.unit} {standing.step}"
+            what, bound = f"it in {metrics} and its best{then}, {had}", "which is not in the Pareto front"
         return (
-            f"{better} of {all_here - 1} others were better at {when} than {what}, and its pace would bring "
+            f"{better} of {all_here - 1} others were better{when} than {what}, and its pace would bring "
             f"it to {comes_to}, {bound}"
         )
 

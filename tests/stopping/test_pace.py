@@ -68,7 +68,7 @@ class TestWhoIsStopped:
             train(rule, ACCURACY, [1 - loss for loss in power_law(1 - best)])
         assert train(rule, ACCURACY, [0.3] * 100) == (
             7,
-            "3 of 3 others were better at step 7 than its best then, 0.3, and its pace would bring it to "
+            "3 of 3 others were better than its best, 0.3, and its pace would bring it to "
             "0.3, no better than 0.694",
         )
 
@@ -131,7 +131,7 @@ class TestWhoIsStopped:
             train(rule, ERROR, power_law(0.1))
         step, reason = train(rule, ERROR, [math.nan] * 100)
         assert step == 4
-        assert "than its best then, no number" in reason
+        assert "than its best, no number" in reason
 
     def test_the_unit_is_of_no_account(self, train):
         rng = np.random.default_rng(1)
@@ -192,7 +192,7 @@ class TestSeveralObjectives:
     def test_who_most_dominate_stops(self, train):
         step, reason = train(self.field(train), ERROR, power_law(0.6), others={"latency": 20.0})
         assert step <= 25
-        assert "than it in latency and its best then, " in reason
+        assert "than it in latency and its best, " in reason
         assert reason.endswith("which is not in the Pareto front")
 
     def test_whose_pace_brings_it_into_the_front_goes_on(self, train):
