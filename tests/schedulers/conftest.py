@@ -57,6 +57,11 @@ class Cluster:
         assert ended.returncode == 0, f"{given}: {ended.stdout}{ended.stderr}"
         return ended.stdout
 
+    def bring_back(self, node: str) -> None:
+        """Let a node serve again; Slurm refuses that if it does already, as when its daemon has come back."""
+        words = ["scontrol", "update", f"nodename={node}", "state=resume"]
+        subprocess.run(words, check=False, capture_output=True, env=self.environment, timeout=60)
+
     def submit(self, problem: Path | str, *words: object, nodes: int, workers: int = 4) -> str:
         """Submit a search of so many nodes, and return the job's id."""
         asked = ("--nodes", nodes, "--gpus-per-node", workers)

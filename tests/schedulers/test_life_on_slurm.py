@@ -112,7 +112,7 @@ def test_a_node_that_is_lost_costs_a_restart_and_no_result(cluster, slow, tmp_pa
     try:
         cluster.until(job, lambda said: said["Restarts"] == "1")
     finally:
-        cluster.run("scontrol", "update", f"nodename={last}", "state=resume")
+        cluster.bring_back(last)
     assert cluster.wait(job)["JobState"] == "COMPLETED"
     assert len(records_of(run, Resumed)) == 1
     assert sorted(completed(run)) == list(range(60))
