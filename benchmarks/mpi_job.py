@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from deephpo.storage.run_directory import RunDirectory
@@ -29,8 +30,10 @@ def search_over_mpi(workers: int, problem: str | Path, directory: Path, *options
 def run_over_mpi(ranks: int, *words: str | Path) -> str:
     """Run a program on so many ranks, and return what it printed; raises CalledProcessError if it failed."""
     command = [_HERE / "mpirun", "--with-ft", "ulfm", "-n", ranks, *words]
-    environment = os.environ | _ENVIRONMENT
-    ended = subprocess.run(
-        [str(word) for word in command], check=True, env=environment, stdout=subprocess.PIPE, text=True
-    )
+    # Where a killed mpirun of the same process number has left its files, Open MPI 5 would not start.
+    with tempfile.TemporaryDirectory(prefix="ompi-", ignore_cleanup_errors=True) as own:
+        environment = {**os.environ, **_ENVIRONMENT, "PRTE_MCA_prte_tmpdir_base": own}
+        ended = subprocess.run(
+            [str(word) for word in command], check=True, env=environment, stdout=subprocess.PIPE, text=True
+        )
     return ended.stdout

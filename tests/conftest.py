@@ -1,8 +1,10 @@
 import math
+import os
 import subprocess
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -125,6 +127,23 @@ def deephpo(command) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs the ``deephpo`` of this interpreter, outside of any MPI job."""
     program = Path(sys.executable).with_name("deephpo")
     return lambda *words, **options: command(program, *words, **options)
+
+
+@pytest.fixture
+def mpi_environment() -> Iterator[dict[str, str]]:
+    """The environment that ``mpirun`` needs here.
+
+    Open MPI 5 refuses root and more ranks than cores unless it is told that both are meant.  And without a
+    directory of its own it ends with 213 where a killed one of the same process number has left its files.
+    """
+    with tempfile.TemporaryDirectory(prefix="ompi-", ignore_cleanup_errors=True) as directory:
+        yield {
+            **os.environ,
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+            "PRTE_MCA_prte_tmpdir_base": directory,
+        }
 
 
 def kill_tree(pid: int) -> None:

@@ -17,11 +17,6 @@ import pytest
 
 LONG = os.environ.get("FAULTS") == "long"
 BIN = Path(sys.executable).parent
-MPI_ENVIRONMENT = {
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-}
 
 SLEEPER = """
 import time
@@ -55,11 +50,14 @@ class Jobs:
     deephpo = BIN / "deephpo"
     ulfm = (BIN / "mpirun", "--with-ft", "ulfm", "-n")
 
+    def __init__(self, environment):
+        self.environment = environment
+
     def start(self, *command):
         """Start a command in a process group of its own."""
         return subprocess.Popen(
             [str(part) for part in command],
-            env=os.environ | MPI_ENVIRONMENT,
+            env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -119,9 +117,9 @@ def _lives(member):
 
 
 @pytest.fixture
-def jobs():
+def jobs(mpi_environment):
     """Real processes, and ways to hurt them."""
-    return Jobs()
+    return Jobs(mpi_environment)
 
 
 @pytest.fixture

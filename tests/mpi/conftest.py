@@ -1,6 +1,5 @@
 """Real MPI ranks: the ``deephpo`` and the ``mpirun`` that stand beside this interpreter."""
 
-import os
 import subprocess
 import sys
 import time
@@ -15,15 +14,6 @@ from deephpo.storage.journal import read_journal
 from deephpo.storage.records import Record
 
 BIN = Path(sys.executable).parent
-# Open MPI 5 refuses root and more ranks than cores unless it is told that both are meant.
-ENVIRONMENT = {
-    **os.environ,
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-}
-
-
 FAULT_TOLERANT = ("--with-ft", "ulfm")
 
 
@@ -31,18 +21,8 @@ def line(ranks: int, *words: object, launcher: Sequence[str] = ()) -> list[str]:
     return [str(word) for word in (BIN / "mpirun", *launcher, "-n", ranks, BIN / "deephpo", *words)]
 
 
-def until_it_starts(run: Callable[[], subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:
-    """Run a job again if mpirun did not even begin: now and then Open MPI 5 fails so by itself."""
-    ended = run()
-    for _ in range(2):
-        if ended.returncode != 213 or "listener thread failed to start" not in ended.stderr + ended.stdout:
-            break
-        ended = run()
-    return ended
-
-
 @pytest.fixture
-def mpirun(command) -> Callable[..., subprocess.CompletedProcess[str]]:
+def mpirun(command, mpi_environment) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs ``deephpo`` on so many ranks, to the end."""
 
     def run(
@@ -53,31 +33,31 @@ def mpirun(command) -> Callable[..., subprocess.CompletedProcess[str]]:
         **environment: str,
     ):
         words = line(ranks, *words, launcher=launcher)
-        return until_it_starts(lambda: command(*words, timeout=timeout, env={**ENVIRONMENT, **environment}))
+        return command(*words, timeout=timeout, env={**mpi_environment, **environment})
 
     return run
 
 
 @pytest.fixture
-def mpirun_python(command) -> Callable[..., subprocess.CompletedProcess[str]]:
+def mpirun_python(command, mpi_environment) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs a Python program on so many ranks, to the end."""
 
     def run(ranks: int, program: str, timeout: float = 60):
         words = (BIN / "mpirun", *FAULT_TOLERANT, "-n", ranks, sys.executable, program)
-        return until_it_starts(lambda: command(*words, timeout=timeout, env=ENVIRONMENT))
+        return command(*words, timeout=timeout, env=mpi_environment)
 
     return run
 
 
 @pytest.fixture
-def mpi_job() -> Callable[..., Iterator[subprocess.Popen[str]]]:
+def mpi_job(mpi_environment) -> Callable[..., Iterator[subprocess.Popen[str]]]:
     """Return a context manager that starts ``deephpo`` on so many ranks; nothing of it outlives the block."""
 
     @contextmanager
     def start(ranks: int, *words: object, launcher: Sequence[str] = ()):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         words = line(ranks, *words, launcher=launcher)
-        with subprocess.Popen(words, env=ENVIRONMENT, start_new_session=True, **pipes) as job:
+        with subprocess.Popen(words, env=mpi_environment, start_new_session=True, **pipes) as job:
             try:
                 yield job
             finally:

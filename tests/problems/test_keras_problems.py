@@ -34,13 +34,6 @@ WITH_STAND_IN = sorted(path for path in PROBLEMS.glob("*.py") if "\nstand_in = "
 DOWNLOADED = sorted(path for path in WITH_STAND_IN if " downloaded(" in path.read_text())
 
 BIN = Path(sys.executable).parent
-ENVIRONMENT = {
-    **os.environ,
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-}
-
 # The stand-in itself, but the first start of the first trial hangs once it has reported its first epoch.
 HANGS = """
 import time
@@ -122,19 +115,21 @@ def test_the_network_of_a_configuration_can_be_had_without_data(path, monkeypatc
 
 @pytest.mark.mpi
 @pytest.mark.parametrize("path", WITH_STAND_IN, ids=lambda path: path.stem)
-def test_a_search_killed_in_mid_training_goes_on_from_the_checkpoint(path, problem_file, command, tmp_path):
+def test_a_search_killed_in_mid_training_goes_on_from_the_checkpoint(
+    path, problem_file, command, mpi_environment, tmp_path
+):
     target = problem_file(HANGS.format(target=f"{path}:stand_in"))
     directory = RunDirectory(tmp_path / "run")
     over_mpi = [BIN / "mpirun", "--with-ft", "ulfm", "-n", "2", BIN / "deephpo"]
-    words = ["search", target, "--trials", "3", "--search", "random", "--seed", "1"]
-    with Popen([*over_mpi, *words, "--run-dir", directory.path], env=ENVIRONMENT, stdout=DEVNULL) as job:
+    words = ["search", target, "--trials", "3", "--search", "random", "--seed", "1", "--stop", "none"]
+    with Popen([*over_mpi, *words, "--run-dir", directory.path], env=mpi_environment, stdout=DEVNULL) as job:
         try:
             before = until_it_reports(directory.journal, job)
         finally:
             kill(job)
     assert before == {0: [1]}
 
-    ended = command(*over_mpi, "resume", directory.path, env=ENVIRONMENT, timeout=180)
+    ended = command(*over_mpi, "resume", directory.path, env=mpi_environment, timeout=180)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     records = list(read_journal(directory.journal))
     assert +RunState(records).counts == {TrialState.COMPLETED: 3}

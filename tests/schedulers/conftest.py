@@ -38,10 +38,6 @@ def request_for() -> Callable[..., Request]:
 
 SCRIPT = Path(__file__).with_name("cluster.sh")
 BIN = Path(sys.executable).parent
-ROOT_AND_CROWDED = {
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-}
 
 
 class Cluster:
@@ -102,7 +98,15 @@ def cluster() -> Iterator[Cluster]:
     """Start the cluster, and stop it at the end; where it cannot be, tests are skipped with the reason."""
     if os.getuid() != 0:
         pytest.skip("only root can give the nodes of the test cluster host names of their own")
-    environment = {**os.environ, **ROOT_AND_CROWDED, "DEEPHPO_CLUSTER": f"/tmp/deephpo-slurm-{os.getpid()}"}
+    own = Path(f"/tmp/deephpo-slurm-{os.getpid()}")
+    environment = {
+        **os.environ,
+        "DEEPHPO_CLUSTER": str(own),
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        # In /tmp a killed mpirun of the same process number may have left what keeps this one from starting.
+        "PRTE_MCA_prte_tmpdir_base": str(own),
+    }
     started = subprocess.run([SCRIPT, "start"], capture_output=True, text=True, env=environment, timeout=60)
     if started.returncode:  # not everywhere may even root do what it takes
         pytest.skip(started.stderr.strip())

@@ -129,7 +129,12 @@ def run(config, ctx):
 
 problem = Problem([Float("x", 0.0, 1.0)], run, objective="loss")
 """
-WANTED = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "PYTHONPATH")
+WANTED = (
+    "OMPI_ALLOW_RUN_AS_ROOT",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+    "PRTE_MCA_prte_tmpdir_base",
+    "PYTHONPATH",
+)
 """qsub hands no variables of the login node on."""
 
 
