@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from deephpo.engine.backlog import Backlog
 from deephpo.engine.buffer import SuggestionBuffer
@@ -39,6 +40,7 @@ from deephpo.engine.events import (
     Write,
 )
 from deephpo.engine.gangs import Gang, Gangs
+from deephpo.engine.retries import Retries
 from deephpo.engine.roster import Roster
 from deephpo.engine.standing import Standing
 from deephpo.engine.terms import Terms
@@ -82,7 +84,7 @@ class Coordinator:
         self._demand = Demand(terms.trials, terms.synchronous, terms.ranks_per_trial, backlog)
         self._standing = Standing(terms, backlog)
         self._starts = Counter(backlog.starts)
-        self._losses = Counter(backlog.losses)
+        self._retries = Retries(terms.retries, backlog.losses)
         self._durations = Durations()
         self._judge = judge or Judge(None, Subject(""))
         self._paused = {trial.id: trial for trial in backlog.paused} if terms.promote else {}
@@ -163,24 +165,26 @@ class Coordinator:
             return []
         gang = self._gangs.of(worker)
         undecided = self._gangs.release(worker)
-        if gang is not None and (self._gangs.runs(gang) or gang.verdict is not None):
-            actions = self._preempt_or_give_up(worker, gang, reason, now_s)
+        if gang is not None and self._gangs.is_open(gang):
+            given_up = self._retries.lose(gang.trial.id, reason)
+            outcome = Outcome(gang.trial.id, TrialState.PREEMPTED, reason=reason)
+            actions = self._preempt_or_give_up(worker, gang, outcome, given_up, now_s)
         else:
             actions = self._conclude(undecided, now_s)
         return [*actions, Write(WorkerLost(now_s, worker, reason))]
 
-    def _preempt_or_give_up(self, worker: int, gang: Gang, reason: str, now_s: float) -> list[Action]:
-        """Let a trial that lost a worker go out again, unless it lost too many."""
-        trial, released = gang.trial, self._dissolve(gang)
+    def _preempt_or_give_up(
+        self, worker: int, gang: Gang, outcome: Outcome, given_up: str | None, now_s: float
+    ) -> list[Action]:
+        """Let a trial that was cut off go out again, unless that happened too often; given_up: then why."""
+        released = self._dissolve(gang)
         gang.verdict = None  # if it failed, then of this
-        self._losses[trial.id] += 1
-        if self._losses[trial.id] <= self._terms.retries:
-            preempted = _preempted(worker, trial, reason, now_s)
+        if given_up is None:
+            preempted = Write(Ended(now_s, worker, outcome))
             return [*released, preempted, *self._conclude(self._gangs.leave(gang), now_s)]
         self._gangs.decide(gang)
-        why = f"given up: it lost {self._losses[trial.id]} workers, the last one because: {reason}"
-        outcome = Outcome(trial.id, TrialState.FAILED, reason=why)
-        return released + self._record_end(worker, trial, outcome, now_s)
+        failed = replace(outcome, state=TrialState.FAILED, reason=given_up)
+        return released + self._record_end(worker, gang.trial, failed, now_s)
 
     # Trials report and end.
 
@@ -210,33 +214,34 @@ class Coordinator:
         gang = self._gangs.at(worker, outcome.trial_id)
         if gang is None:
             return self._ignore(worker, outcome, now_s)
-        actions = self._set_free(worker, now_s)
+        undecided = self._part(worker, now_s)
+        if outcome.state is TrialState.PREEMPTED and self._gangs.is_open(gang):
+            given_up = self._retries.interrupt(outcome.trial_id, outcome.reason)
+            return self._preempt_or_give_up(worker, gang, outcome, given_up, now_s)
         if not self._gangs.runs(gang):  # it was over before, and this worker's part with it
-            return actions
-        actions += self._dissolve(gang)
+            return self._conclude(undecided, now_s)
+        actions = self._dissolve(gang)
         if outcome.state is TrialState.FAILED:
             self._demand.close_batch()
             gang.fail(worker, outcome)
-        elif outcome.state is TrialState.PREEMPTED:  # not its own fault, and not told to the search
-            actions.append(Write(Ended(now_s, worker, outcome)))
-        else:
-            if outcome.state is TrialState.COMPLETED:
-                self._durations.add(now_s - gang.started_s)
-            return actions + self._record_end(worker, gang.trial, outcome, now_s)
-        return actions + self._conclude(self._gangs.leave(gang), now_s)
+            return actions + self._conclude(self._gangs.leave(gang), now_s)
+        if outcome.state is TrialState.COMPLETED:
+            self._durations.add(now_s - gang.started_s)
+        return actions + self._record_end(worker, gang.trial, outcome, now_s)
 
     def _release(self, event: PartDone, now_s: float) -> list[Action]:
         """Let a worker be free that did its part; its trial goes on as long as the others are at it."""
         if self._gangs.at(event.worker, event.trial_id) is not None:
-            return self._set_free(event.worker, now_s)
+            return self._conclude(self._part(event.worker, now_s), now_s)
         if self._roster.is_silent(event.worker):
             return self._welcome(event.worker, "", now_s)
         return []
 
-    def _set_free(self, worker: int, now_s: float) -> list[Action]:
+    def _part(self, worker: int, now_s: float) -> Gang | None:
+        """Let a worker be free; returns the undecided gang whose last one it was."""
         self._roster.renew_lease(worker, now_s)
         self._roster.free(worker)
-        return self._conclude(self._gangs.release(worker), now_s)
+        return self._gangs.release(worker)
 
     def _conclude(self, gang: Gang | None, now_s: float) -> list[Action]:
         """Decide about the trial of a gang whose last worker is out: it has failed, or goes out again."""
@@ -258,7 +263,7 @@ class Coordinator:
         outcome = self._judge.close(outcome)
         self._standing.take(outcome)
         self._demand.close_batch()
-        del self._losses[trial.id]
+        self._retries.forget(trial.id)
         if self._terms.promote and outcome.state is TrialState.STOPPED and outcome.value is not None:
             self._paused[trial.id] = trial
         else:

@@ -1,8 +1,8 @@
 """Which workers are at which trial.
 
 Whether a trial failed, or goes out again, is decided when the last of its workers is out.  Till then a rank
-may turn out to be lost, of which the others fail although the trial is not to blame; and nobody else may
-begin in the trial's directory.
+may turn out to be lost, or told to end with its job, of which the others fail although the trial is not to
+blame; and nobody else may begin in the trial's directory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Gang:
     told_to_stop: bool = False
     """Whether a stopping rule's word is on its way to the trial."""
     verdict: tuple[int, Outcome] | None = None
-    """Which worker says that the trial failed, and how; it counts unless another one turns out to be lost."""
+    """Which worker says that the trial failed, and how; it counts unless another one turns out to be lost, or
+    told to end."""
 
     @property
     def leader(self) -> int:
@@ -95,6 +96,10 @@ class Gangs:
     def runs(self, gang: Gang) -> bool:
         """Return whether its trial still runs."""
         return self._of_trial.get(gang.trial.id) is gang
+
+    def is_open(self, gang: Gang) -> bool:
+        """Return whether its trial may still prove to be cut off: it runs, or failed as far as is known."""
+        return self.runs(gang) or gang.verdict is not None
 
     def release(self, worker: int) -> Gang | None:
         """Let a worker be no part of any gang; returns the undecided gang whose last one it was."""

@@ -12,7 +12,6 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
-from deephpo.engine.terms import RETRIES
 from deephpo.trial import Outcome, TrialState
 from deephpo.worker.limits import GRACE_S, LOOK_S, Limits
 from deephpo.worker.messages import (
@@ -299,9 +298,9 @@ class TrialProcess:
             return []
         assignment, self._assignment, self._over_at_s = self._assignment, None, None
         state, doom = self._undone, self._take_doom()
-        if told_to_end and not doom and state is TrialState.FAILED and assignment.attempt < RETRIES:
+        if told_to_end and not doom and state is TrialState.FAILED:
             # Not by us: a batch system that ends its job says so to every process of it, and to this one
-            # perhaps before the master. A trial that does so to itself fails in the end.
+            # perhaps before the master. A trial that does so to itself is given up there in the end.
             state = TrialState.PREEMPTED
         return [
             Outcome(assignment.trial_id, state, reason=doom or f"the trial's process {reason}", detail=detail)

@@ -27,6 +27,7 @@ from deephpo.engine.events import (
     WorkerReady,
     Write,
 )
+from deephpo.engine.retries import MOST_INTERRUPTIONS
 from deephpo.engine.standing import HOPELESS_AFTER
 from deephpo.engine.terms import RETRIES, Terms
 from deephpo.problem import Declaration
@@ -45,6 +46,7 @@ from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, Report, Trial, TrialState
 
 DECLARATION = Declaration("demo", Space([Float("x", 0.0, 1.0)])).to_dict()
+RESUMED = Resumed(0.0, "0.1.0", "head", DECLARATION, {})
 
 
 def outcome(trial_id, state=TrialState.COMPLETED, reason=""):
@@ -502,6 +504,50 @@ class TestRetries:
         game.tell(ended(3, 2))
         assert {start.trial.id for start in game.of(Start)[3:5]} == {0, 1}
         assert len(game.of(Tell)) == 1
+
+
+class TestInterruptions:
+    """A trial's process was told to end, by a batch system that ends its job, or by the trial itself."""
+
+    SIGTERM = "the trial's process was killed by signal 15 (SIGTERM)"
+
+    def interrupt(self, game):
+        (at_work,) = game.running.items()
+        return game.tell(ended(*at_work, TrialState.PREEMPTED, self.SIGTERM))
+
+    def test_in_one_job_that_happens_so_often_and_then_it_has_failed(self):
+        game = Game(workers=1, retries=0)
+        game.answer()
+        for _ in range(MOST_INTERRUPTIONS):
+            assert kinds(self.interrupt(game)) == ["Ended", "Started", "Start"]
+        actions = self.interrupt(game)
+        assert kinds(actions)[:2] == ["Ended", "Tell"]
+        why = f"given up: it was told to end 3 times while the search went on, the last time: {self.SIGTERM}"
+        assert of(actions, Tell)[0].outcome == Outcome(0, TrialState.FAILED, reason=why)
+
+    def test_the_ends_of_many_jobs_do_not_add_up(self):
+        records = []
+        for job in range(6):
+            game = Game(workers=1, backlog=backlog_of(records), trials=1)
+            if job == 0:
+                game.answer()
+            assert game.of(Start)[-1].attempt == 2 * job
+            self.interrupt(game)
+            game.tell(StopRequested("stopped by SIGTERM"))
+            records += [*(action.record for action in game.of(Write)), RESUMED]
+        assert {end.outcome.state for end in records if isinstance(end, Ended)} == {TrialState.PREEMPTED}
+
+    def test_they_are_no_lost_workers_and_those_do_not_count_among_them(self):
+        game = Game(workers=1, retries=1)
+        game.answer()
+        for worker in (1, 2):
+            self.interrupt(game)
+            if worker == 1:
+                game.tell(WorkerGone(1, "killed"))
+                game.tell(WorkerReady(2, "node"))
+        assert [record.outcome.state for record in game.records(Ended)] == [TrialState.PREEMPTED] * 3
+        game.tell(WorkerGone(2, "killed"))
+        assert game.records(Ended)[-1].outcome.reason.startswith("given up: it lost 2 workers")
 
 
 class TestAWorkerThatIsReadyTwice:
@@ -1039,6 +1085,8 @@ class World:
         """What each worker has, as it believes itself, and as the engine believes."""
         self.there, self.lost, self.open_asks, self.waiting_first = set(), set(), [], set()
         self.handed, self.losses, self.told = Counter(), Counter(), Counter()
+        self.interruptions = Counter()
+        """How often each trial was told to end, in this process."""
         self.settled = self.succeeded = 0
         self.batch_has_results = False
 
@@ -1111,12 +1159,15 @@ class World:
                 assert self.running.pop(worker) == result.trial_id
                 if result.state is TrialState.PREEMPTED:
                     self.waiting_first.add(result.trial_id)
+                    self.interruptions[result.trial_id] += result.reason in "abc"
                 else:
                     self.settled += 1
                     self.succeeded += result.state is TrialState.COMPLETED
                 if result.reason.startswith("given up"):
                     assert result.state is TrialState.FAILED
-                    assert self.losses[result.trial_id] == self.retries
+                    often = self.interruptions if "told to end" in result.reason else self.losses
+                    most = MOST_INTERRUPTIONS if "told to end" in result.reason else self.retries
+                    assert often[result.trial_id] == most
             case Write(record=Reported(report=report)):
                 said = [event for event in events if isinstance(event, TrialReported)]
                 assert any(self.running.get(e.worker) == report.trial_id for e in said if e.report is report)
@@ -1159,6 +1210,7 @@ class World:
         assert self.goal is None or len(self.handed) <= self.goal
         assert sum(self.told.values()) == self.settled
         assert max(self.losses.values(), default=0) <= self.retries + 1
+        assert max(self.interruptions.values(), default=0) <= MOST_INTERRUPTIONS
         assert coordinator.thinking == bool(self.open_asks) or coordinator.exit_code is not None
         # Nobody waits while there is something to do: a free worker means that the search owes an answer,
         # has none to give any more, or that there is no time left for another trial.
@@ -1175,6 +1227,7 @@ class World:
         self.history.append(Resumed(self.game.now_s, "0.1.0", "head", DECLARATION, {}))
         self.waiting_first |= {k for k in self.handed if not self.told[k]}
         self.running, self.at_work, self.there, self.lost, self.open_asks = {}, {}, set(), set(), []
+        self.interruptions.clear()
         self.game.coordinator = Coordinator(Terms(**self.terms, workers=self.places), backlog)
         self.batch_has_results = True
 
