@@ -1,6 +1,11 @@
+import math
+
+import pytest
+
 from deephpo.stopping.any_of import AnyOf
 from deephpo.stopping.asha import SuccessiveHalving
-from deephpo.stopping.curve import Subject
+from deephpo.stopping.curve import Curve, Subject
+from deephpo.stopping.diverged import Diverged
 from deephpo.stopping.gradient import Gradient
 from deephpo.stopping.interval import Interval
 from deephpo.stopping.threshold import Threshold
@@ -26,3 +31,26 @@ def test_every_rule_learns_which_trials_are_over(train):
     rule = AnyOf([Interval(LOSS, low=5, high=6), Gradient(LOSS, after=2)])
     train(rule, LOSS, [0.1] * 8)
     assert train(rule, LOSS, [0.9] * 8)[0] == 2
+
+
+@pytest.mark.parametrize("diverges", [False, True])
+@pytest.mark.parametrize("halving_first", [False, True])
+def test_what_another_rule_stopped_too_is_never_promoted(diverges, halving_first):
+    """Trial 1 comes to its rung with a number before or with NaN: by its best it would go on after all."""
+    halving = SuccessiveHalving(LOSS, first=2)
+    rules = [halving, Diverged(LOSS)] if halving_first else [Diverged(LOSS), halving]
+    rule = AnyOf(rules)
+    for trial_id, losses in enumerate([(0.1, 0.1), (0.2, math.nan if diverges else 0.2)]):
+        curve = Curve(trial_id)
+        reasons = []
+        for step, loss in enumerate(losses, start=1):
+            curve.add(step, loss, {"loss": loss})
+            reasons.append(rule.judge(curve))
+    assert reasons[0] is None
+    assert reasons[1] is not None
+    for trial_id in (2, 3):  # worse ones, which make trial 1 one of the best 2 of 4
+        curve = Curve(trial_id)
+        curve.add(2, 0.9, {"loss": 0.9})
+        rule.judge(curve)
+    assert rule.promote() == (None if diverges else 1)
+    assert rule.promote() is None
