@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from typing import Protocol
 
 from deephpo.stopping.curve import Curve, Subject
@@ -50,6 +49,11 @@ class SuccessiveHalving:
         self._rungs: list[_Rung] = []
         self._next = self._first = first or first_rung(subject, eta)
 
+    @property
+    def first_step(self) -> float:
+        """The first rung."""
+        return self._first
+
     def judge(self, curve: Curve) -> str | None:
         """Return why the trial does not go on at a rung that the last report comes to."""
         for rung in self._reached(curve):
@@ -74,13 +78,11 @@ class SuccessiveHalving:
 
     def _reached(self, curve: Curve) -> list[_Rung]:
         """Return the rungs at the steps from after the last report but one up to the last one."""
-        step = curve.steps[-1]
-        while self._next <= step and self._next < self._last:
+        while self._next <= curve.steps[-1] and self._next < self._last:
             self._steps.append(self._next)
             self._rungs.append(FrontRung(self._subject, self._also) if self._also else Rung(self._subject))
             self._next = max(math.floor(self._first * self._eta ** len(self._steps)), self._next + 1)
-        before = curve.steps[-2] if len(curve.steps) > 1 else -math.inf
-        return self._rungs[bisect_right(self._steps, before) : bisect_right(self._steps, step)]
+        return [self._rungs[place] for place in curve.crossed(self._steps)]
 
     def close(self, curve: Curve, completed: bool) -> None:
         """Nothing is kept of a curve."""

@@ -32,6 +32,11 @@ class Compound:
             _Checkpoint(subject, Window(last // 2, late), beta),
         )
 
+    @property
+    def first_step(self) -> float:
+        """The first of the two checkpoints."""
+        return self._checkpoints[0].window.high
+
     def judge(self, curve: Curve) -> str | None:
         """Return why the trial fails at a checkpoint; a report that skips one of the two takes both tests."""
         for checkpoint in self._checkpoints:

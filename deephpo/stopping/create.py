@@ -13,7 +13,7 @@ from deephpo.errors import OptionError, unknown_name
 from deephpo.search.options import Count, Number, Option, check_options
 from deephpo.stopping.any_of import AnyOf
 from deephpo.stopping.curve import Subject
-from deephpo.stopping.metrics import Metrics
+from deephpo.stopping.metrics import Metrics, further_metrics
 from deephpo.stopping.rule import StoppingRule
 
 
@@ -24,6 +24,7 @@ class Rule:
     path: "module:name" of what makes it from a ``Subject`` and the options.
     needs_last_step: it counts from the step with which a training is complete, ``Fidelity.high``.
     required: options that have no default and must be said.
+    begins: options that say when it begins to judge.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Rule:
     options: Mapping[str, Option] = field(default_factory=dict)
     needs_last_step: bool = False
     required: tuple[str, ...] = ()
+    begins: tuple[str, ...] = ()
 
     def create(self, subject: Subject, options: Mapping[str, Any]) -> StoppingRule:
         """Return the rule; raises OptionError if it must know the last step and nobody says it."""
@@ -40,6 +42,8 @@ class Rule:
 
 
 AUTO, NO_RULE = "auto", "none"
+_OFF = ("none", "off", "no")
+"""What people write for ``NO_RULE``."""
 DEFAULT_RULE = "pace + diverged"
 """What "auto" stands for where the problem says how long a training is; docs/early-stopping.md has the
 evidence."""
@@ -68,6 +72,7 @@ RULES: Mapping[str, Rule] = {
             "first": _FIRST,
             "also": _ALSO,
         },
+        begins=("first",),
     ),
     "compound": Rule(
         "deephpo.stopping.compound:Compound",
@@ -80,6 +85,7 @@ RULES: Mapping[str, Rule] = {
         "who is worse than the median after a third of the steps",
         {"at": Number(1 / 3, "the share of the last step", least=0.01, most=1.0)},
         needs_last_step=True,
+        begins=("at",),
     ),
     "diverged": Rule(
         "deephpo.stopping.diverged:Diverged",
@@ -95,6 +101,7 @@ RULES: Mapping[str, Rule] = {
         "the same as asha, in brackets that begin later and later",
         {"eta": replace(_ETA, default=3.0), "first": _FIRST},
         needs_last_step=True,
+        begins=("first", "eta"),
     ),
     "curve": Rule(
         "deephpo.stopping.extrapolation:Extrapolation",
@@ -109,6 +116,7 @@ RULES: Mapping[str, Rule] = {
             "patience": Count(10, "so many steps"),
             "least": Number(0.0, "an improvement is more than this"),
         },
+        begins=("patience",),
     ),
     "threshold": Rule(
         "deephpo.stopping.threshold:Threshold",
@@ -118,6 +126,7 @@ RULES: Mapping[str, Rule] = {
             "value": Number(0.5, "the value that they must have reached", least=-math.inf),
         },
         required=("at", "value"),
+        begins=("at",),
     ),
     "interval": Rule(
         "deephpo.stopping.interval:Interval",
@@ -132,6 +141,7 @@ RULES: Mapping[str, Rule] = {
         "DEEP-BO's: who would have to rise more steeply than it did",
         {"after": Count(4, "reports before a trial is judged", least=2)},
         needs_last_step=True,
+        begins=("after",),
     ),
     "knock": Rule(
         "deephpo.stopping.knock:Knock",
@@ -142,7 +152,7 @@ RULES: Mapping[str, Rule] = {
 }
 """All stopping rules by their names."""
 
-_JOIN = re.compile(r"\+(?=\s*[a-z])")
+_JOIN = re.compile(r"\+(?=\s*[A-Za-z])")
 """A plus sign between two rules, none as in 1e+3."""
 
 
@@ -154,20 +164,72 @@ def create_rule(text: str, subject: Subject) -> StoppingRule:
     subject: what the trials are judged by.
 
     Raises OptionError for an unknown name or option, a value that it does not take, a required option that is
-    missing, or a rule that must know the last step when the problem does not say it.
+    missing, a rule that must know the last step when the problem does not say it, or one that can stop no
+    trial before that step.
     """
+    parts = _parts(text)
+    rules = [RULES[name].create(subject, said) for name, said in parts]
+    for (name, _), rule in zip(parts, rules, strict=True):
+        if _is_idle(rule, subject):
+            raise OptionError(_idle(name, rule, subject))
+    return rules[0] if len(rules) == 1 else AnyOf(rules)
+
+
+def default_rule(subject: Subject) -> str:
+    """Return what "auto" stands for in trainings that have a last step: what of the default can act there."""
+    rules = {name: RULES[name].create(subject, {}) for name in DEFAULT_RULE.split(" + ")}
+    return " + ".join(name for name, rule in rules.items() if not _is_idle(rule, subject))
+
+
+def further_metrics_of(text: str) -> tuple[str, ...]:
+    """Return the names of the metrics beside the objective by which a rule judges.
+
+    text: as for ``create_rule``, and raises as that does.
+
+    >>> further_metrics_of("pace:also=latency max:throughput + diverged")
+    ('latency', 'throughput')
+    """
+    options = [
+        (RULES[name].options[option], value) for name, said in _parts(text) for option, value in said.items()
+    ]
+    named = (
+        metric.metric
+        for option, value in options
+        if isinstance(option, Metrics)
+        for metric in further_metrics(value)
+    )
+    return tuple(dict.fromkeys(named))
+
+
+def _parts(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the rules of a text by their names, each with the options that it is said to have."""
     parts = [_parse(part) for part in _JOIN.split(text)]
     for name, said in parts:
         _check(name, said)
-    rules = [RULES[name].create(subject, said) for name, said in parts]
-    return rules[0] if len(rules) == 1 else AnyOf(rules)
+    return parts
+
+
+def _is_idle(rule: StoppingRule, subject: Subject) -> bool:
+    """Return whether a rule can stop no trial: with its last step a training is complete."""
+    return subject.last_step is not None and rule.first_step >= subject.last_step
+
+
+def _idle(name: str, rule: StoppingRule, subject: Subject) -> str:
+    """Return the sentence for a rule that can stop no trial."""
+    unit, last, options = subject.unit, subject.last_step, RULES[name].begins
+    when = f" before {unit} {rule.first_step}" if rule.first_step < math.inf else ""
+    cure = f"say a smaller {' or '.join(options)}, or leave the rule out" if options else "leave it out"
+    return (
+        f"The stopping rule {name!r} can stop no trial{when}, and a training is complete with {unit} {last}: "
+        f"{cure}."
+    )
 
 
 def _parse(part: str) -> tuple[str, dict[str, Any]]:
     """Return the name of one rule and the values that its options are said to have."""
     name, colon, rest = (word.strip() for word in part.partition(":"))
     if name not in RULES:
-        raise OptionError(unknown_name("stopping rule", name, RULES))
+        raise OptionError(_unknown(name))
     said: dict[str, Any] = {}
     for word in rest.split(",") if colon else ():
         option, equals, value = (piece.strip() for piece in word.partition("="))
@@ -181,6 +243,15 @@ def _parse(part: str) -> tuple[str, dict[str, Any]]:
             )
         said[option] = _read(name, option, value)
     return name, said
+
+
+def _unknown(name: str) -> str:
+    """Return the sentence for a name that no rule has; it may be one that is only written otherwise."""
+    meant = NO_RULE if name.lower() in _OFF else name.lower()
+    if meant == name or meant not in (*RULES, NO_RULE):
+        return unknown_name("stopping rule", name, RULES)
+    known = ", ".join((*RULES, NO_RULE))
+    return f"There is no stopping rule {name!r}; did you mean {meant!r}? Known: {known}."
 
 
 def _read(name: str, option: str, text: str) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deephpo.problem import Direction
@@ -56,3 +57,8 @@ class Curve:
         """Return whether the last report is the first one at this step or beyond."""
         steps = self.steps
         return steps[-1] >= step and (len(steps) == 1 or steps[-2] < step)
+
+    def crossed(self, checkpoints: Sequence[int]) -> range:
+        """Return the places of the checkpoints, in rising order, that the last report has just ``passed``."""
+        before = bisect_right(checkpoints, self.steps[-2]) if len(self.steps) > 1 else 0
+        return range(before, bisect_right(checkpoints, self.steps[-1]))

@@ -46,6 +46,11 @@ class Diverged:
         self._numbers: dict[int, dict[str, bool]] = {}
         """Of each running trial, the metrics that were numbers, and whether they were in its last report."""
 
+    @property
+    def first_step(self) -> float:
+        """The first report of all can be no number."""
+        return 0
+
     def judge(self, curve: Curve) -> str | None:
         """Return what is no number, or that the trial is stuck."""
         reason = self._no_number(curve)

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import deque
 
 from deephpo.stopping.curve import Curve, Subject
-from deephpo.stopping.forecast import Forecast, forecast
+from deephpo.stopping.forecast import LEAST_POINTS, Forecast, forecast
 from deephpo.stopping.last_step import last_step_of
 from deephpo.stopping.wording import figure
 
@@ -44,6 +44,11 @@ class Extrapolation:
         """The errors of the forecasts of complete curves, in standard deviations, squared."""
         self._best = math.inf
 
+    @property
+    def first_step(self) -> float:
+        """The first checkpoint by which there are reports enough to extrapolate."""
+        return next((step for step in self._steps if step >= LEAST_POINTS), math.inf)
+
     def judge(self, curve: Curve) -> str | None:
         """Return that the trial has little chance, with what is expected of it."""
         step = curve.steps[-1]
@@ -65,9 +70,8 @@ class Extrapolation:
 
     def _checkpoint(self, curve: Curve) -> int | None:
         """Return the checkpoint that the last report is the first one at or beyond."""
-        k = bisect_right(self._steps, curve.steps[-1])
-        before = bisect_right(self._steps, curve.steps[-2]) if len(curve.steps) > 1 else 0
-        return self._steps[k - 1] if k > before else None
+        crossed = curve.crossed(self._steps)
+        return self._steps[crossed[-1]] if crossed else None
 
     def _forecast(self, curve: Curve, checkpoint: int) -> Forecast | None:
         expected = forecast(curve, self._last, self._gains[checkpoint])

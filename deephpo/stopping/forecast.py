@@ -19,7 +19,8 @@ _RATES = (1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 13.0, 20.0)
 _WINDOW = 8.0
 """A curve is fitted from its last step / 8 on, so that how it began, maybe far off, has no weight."""
 _POINTS = 12
-_LEAST_POINTS = 3
+LEAST_POINTS = 3
+"""So many numbers a curve must have reported, at steps above 0, to be extrapolated."""
 
 _NOISE = 0.03
 """The prior's guess of the noise, in units of how much the curve moved, worth two points."""
@@ -140,7 +141,7 @@ def _window(curve: Curve) -> tuple[np.ndarray, np.ndarray] | None:
     steps = np.array(curve.steps, dtype=float)
     losses = np.array(curve.losses)
     known = np.isfinite(losses) & (steps * _WINDOW >= steps[-1]) & (steps > 0)
-    return (steps[known], losses[known]) if np.count_nonzero(known) >= _LEAST_POINTS else None
+    return (steps[known], losses[known]) if np.count_nonzero(known) >= LEAST_POINTS else None
 
 
 def _thinned(steps: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +162,7 @@ def _noise(losses: np.ndarray) -> float:
     """Return the standard deviation of a report about its curve, from how the later half jumps."""
     late = losses[len(losses) // 2 :]
     # A line has no second differences; those of noise have six times its variance.
-    jumps = np.diff(losses[-max(len(late), _LEAST_POINTS) :], 2)
+    jumps = np.diff(losses[-max(len(late), LEAST_POINTS) :], 2)
     return float(np.sqrt(np.mean(jumps**2) / 6))
 
 

@@ -25,6 +25,11 @@ class Gradient:
         self._after = after
         self._target = math.inf
 
+    @property
+    def first_step(self) -> float:
+        """Where the report comes from which on a trial is judged, if they begin at step 0."""
+        return self._after - 1
+
     def judge(self, curve: Curve) -> str | None:
         """Return that the trial would have to rise more steeply than it did."""
         step, loss = curve.steps[-1], curve.losses[-1]

@@ -43,6 +43,11 @@ class Hyperband:
         place = (trial_id + 1) * _GOLDEN % 1
         return bisect_right(self._until[:-1], place)
 
+    @property
+    def first_step(self) -> float:
+        """The first rung of the first bracket that has one."""
+        return self._brackets[0].first_step if self._brackets else math.inf
+
     def judge(self, curve: Curve) -> str | None:
         """Return why the trial does not go on at a rung of its bracket."""
         bracket = self.bracket(curve.trial_id)

@@ -22,6 +22,11 @@ class Interval:
         self._low = low
         self._high = high
 
+    @property
+    def first_step(self) -> float:
+        """The first report of all can lie in the interval."""
+        return 0
+
     def judge(self, curve: Curve) -> str | None:
         """Return that the last value lies in the interval."""
         loss = curve.losses[-1]

@@ -45,6 +45,11 @@ class Knock:
         self._came = 0
         self._worst = -math.inf
 
+    @property
+    def first_step(self) -> float:
+        """The end of the first third."""
+        return self._third
+
     def judge(self, curve: Curve) -> str | None:
         """Return that the trial was ahead too rarely, or what it has fallen below."""
         step = curve.steps[-1]

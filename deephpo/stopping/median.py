@@ -25,6 +25,11 @@ class Median:
         self._window = Window(1, int(round(at * last_step_of(subject, "median"), 9)))
         self._means: list[float] = []
 
+    @property
+    def first_step(self) -> float:
+        """The checkpoint."""
+        return self._window.high
+
     def judge(self, curve: Curve) -> str | None:
         """Return why the trial fails at the checkpoint."""
         if not self._window.ends(curve):

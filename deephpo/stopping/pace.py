@@ -56,6 +56,11 @@ class Pace:
         self._reached: Front | Least = Front(metrics) if self._also else Least()
         self._best = math.inf
 
+    @property
+    def first_step(self) -> float:
+        """The first checkpoint: there is none in a training of one or two steps."""
+        return self._steps[0] if self._steps else math.inf
+
     def judge(self, curve: Curve) -> str | None:
         """Return that the trial is behind, with its value and where its pace would bring it."""
         self._best = min(self._best, curve.best)
@@ -70,10 +75,9 @@ class Pace:
 
     def _standing(self, curve: Curve, others: Point) -> _Standing | None:
         """Return where the trial stood at its last checkpoint, which it may come to with this report."""
-        k = bisect_right(self._steps, curve.steps[-1])
-        before = bisect_right(self._steps, curve.steps[-2]) if len(curve.steps) > 1 else 0
-        if k > before:
-            standing = self._arrive(curve, others, self._checkpoints[k - 1])
+        crossed = curve.crossed(self._steps)
+        if crossed:
+            standing = self._arrive(curve, others, self._checkpoints[crossed[-1]])
             if standing is None:
                 self._standings.pop(curve.trial_id, None)
             else:

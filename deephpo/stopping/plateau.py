@@ -22,6 +22,11 @@ class Plateau:
         self._improved: dict[int, tuple[int, float]] = {}
         """The step at which each running trial last got better, and its loss there."""
 
+    @property
+    def first_step(self) -> float:
+        """Where one stops that never got better than at step 0."""
+        return self._patience
+
     def judge(self, curve: Curve) -> str | None:
         """Return since when the trial has not got better."""
         step, loss = curve.steps[-1], curve.losses[-1]

@@ -14,6 +14,10 @@ class StoppingRule(Protocol):
     the one that was cut off: the journal holds all reports and ends in that order.
     """
 
+    @property
+    def first_step(self) -> float:
+        """The earliest step at which it can stop a trial that reports every step; infinity: at none."""
+
     def judge(self, curve: Curve) -> str | None:
         """Take note of the last report of a running trial; returns why the trial is to be stopped, or None.
 

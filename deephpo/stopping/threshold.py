@@ -17,6 +17,11 @@ class Threshold:
         self._at = at
         self._value = value
 
+    @property
+    def first_step(self) -> float:
+        """The step at which trials are judged."""
+        return self._at
+
     def judge(self, curve: Curve) -> str | None:
         """Return that the trial is worse than the value, at the first report at the step or beyond."""
         if not curve.passed(self._at) or curve.best <= self._subject.loss(self._value):

@@ -9,7 +9,8 @@ import weakref
 
 import pytest
 
-from deephpo.stopping.create import RULES, create_rule
+from deephpo.errors import OptionError
+from deephpo.stopping.create import RULES, _parts, create_rule
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.extrapolation import Extrapolation
 
@@ -20,6 +21,7 @@ TEXTS = {
     "hyperband": ["hyperband", "hyperband:eta=2,first=1"],
     "threshold": ["threshold:at=5,value=0.3"],
     "interval": ["interval:high=0.05"],
+    "plateau": ["plateau:patience=5"],
 }
 """With which options a rule is tested; with its defaults alone, if nothing stands here."""
 RULE_TEXTS = [text for name in RULES for text in TEXTS.get(name, [name])]
@@ -191,7 +193,7 @@ class TestRule:
 def test_no_value_and_no_step_is_too_wild(text, last):
     """Trials report in batches, beyond the last step, and what no float holds twice."""
     rng = random.Random(f"{text} {last}")
-    rule, curves = create_rule(text, Subject("accuracy", "maximize", last, "epoch")), {}
+    rule, curves = made(text, Subject("accuracy", "maximize", last, "epoch")), {}
     prophet = Extrapolation(Subject("accuracy", "maximize", last, "epoch"))
     for trial_id in (rng.randrange(60) for _ in range(2_000)):
         curve = curves.setdefault(trial_id, Curve(trial_id))
@@ -206,3 +208,30 @@ def test_no_value_and_no_step_is_too_wild(text, last):
         if rng.random() < 0.05:
             for learner in (rule, prophet):
                 learner.close(curves.pop(trial_id, curve), completed=True)
+
+
+@pytest.mark.parametrize("text", [*RULE_TEXTS, "pace:also=latency", "median:at=1", "gradient:after=2"])
+@pytest.mark.parametrize("last", [1, 2, 3, 4, 5, 8])
+def test_nobody_stops_before_the_first_step_and_a_rule_that_can_stop_nobody_is_refused(text, last):
+    subject, rng, stops = Subject("accuracy", "maximize", last, "epoch"), random.Random(f"{text} {last}"), []
+    rule = made(text, subject)
+    for trial_id in range(500):
+        curve, slope = Curve(trial_id), rng.choice([-1, 0, 0, 1])
+        for step in range(last + 1):
+            accuracy = slope * step + rng.random() if trial_id % 9 else math.nan
+            curve.add(step, -accuracy, metrics(trial_id, accuracy))
+            if rule.judge(curve) is not None:
+                stops.append(step)
+        rule.close(curve, completed=True)
+    assert min(stops, default=math.inf) >= rule.first_step
+    if rule.first_step < last:
+        create_rule(text, subject)
+    else:
+        with pytest.raises(OptionError, match="can stop no trial"):
+            create_rule(text, subject)
+
+
+def made(text, subject):
+    """Return a rule that may be one that can stop no trial."""
+    [(name, said)] = _parts(text)
+    return RULES[name].create(subject, said)

@@ -7,7 +7,7 @@ import pytest
 from deephpo.errors import OptionError
 from deephpo.stopping.any_of import AnyOf
 from deephpo.stopping.asha import SuccessiveHalving
-from deephpo.stopping.create import RULES, create_rule
+from deephpo.stopping.create import DEFAULT_RULE, RULES, create_rule, default_rule, further_metrics_of
 from deephpo.stopping.curve import Subject
 from deephpo.stopping.threshold import Threshold
 
@@ -77,12 +77,62 @@ def test_what_must_know_the_last_step_refuses_a_problem_that_does_not_say_it(nam
         ("diverged:by=0", "by must be a number from 0.01 to 0.5, such as 0.25, not 0.0."),
         ("plateau:patience=0", "patience must be a whole number from 1 on, not 0."),
         ("interval:low=1", "high must be above low, which is 1, not 0.2."),
+        ("ASHA", f"There is no stopping rule 'ASHA'; did you mean 'asha'? Known: {KNOWN}, none."),
+        ("asha + Median", "There is no stopping rule 'Median'; did you mean 'median'?"),
+        ("None", f"There is no stopping rule 'None'; did you mean 'none'? Known: {KNOWN}, none."),
+        ("off", "There is no stopping rule 'off'; did you mean 'none'?"),
+        ("none + asha", f"There is no stopping rule 'none'. Known: {KNOWN}."),
+        (
+            "diverged + asha:first=50",
+            "The stopping rule 'asha' can stop no trial before step 50, and a training is complete with step "
+            "50: say a smaller first, or leave the rule out.",
+        ),
+        (
+            "threshold:at=100,value=0.5",
+            "The stopping rule 'threshold' can stop no trial before step 100, and",
+        ),
+        ("median:at=1", "The stopping rule 'median' can stop no trial before step 50, and a training is"),
+        (
+            "plateau:patience=50",
+            "The stopping rule 'plateau' can stop no trial before step 50, and a training",
+        ),
+        (
+            "gradient:after=51",
+            "The stopping rule 'gradient' can stop no trial before step 50, and a training",
+        ),
+        (
+            "hyperband:first=20",
+            "The stopping rule 'hyperband' can stop no trial, and a training is complete with step 50: say a "
+            "smaller first or eta, or leave the rule out.",
+        ),
     ],
 )
 def test_a_wrong_text_is_refused_with_the_cure(text, sentence):
     with pytest.raises(OptionError) as error:
         create_rule(text, ACCURACY)
     assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("text", ["asha:first=50", "threshold:at=50,value=0.1", "plateau:patience=50"])
+def test_a_step_is_late_only_where_the_last_one_is_known(text):
+    create_rule(text, NO_END)
+    create_rule(text.replace("50", "49"), ACCURACY)
+
+
+@pytest.mark.parametrize(
+    ("last", "rule"), [(1, "diverged"), (2, "diverged"), (3, "pace + diverged"), (50, "pace + diverged")]
+)
+def test_of_the_default_there_is_what_can_act_in_so_many_steps(last, rule):
+    subject = Subject("loss", last_step=last)
+    assert default_rule(subject) == rule
+    create_rule(rule, subject)
+    assert DEFAULT_RULE == "pace + diverged"
+
+
+def test_the_metrics_that_a_rule_judges_by_are_those_of_all_its_parts():
+    text = "asha:also=latency max:throughput + pace:also=latency,caution=1 + diverged"
+    assert further_metrics_of(text) == ("latency", "throughput")
+    assert further_metrics_of("pace + diverged") == ()
 
 
 def test_options_are_read_and_passed_on(train):
