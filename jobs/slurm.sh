@@ -34,7 +34,6 @@ while :; do
     if [ -s "$run/journal.jsonl" ]; then
         "${launch[@]}" resume "$run" &
     else
-        rm -f "$run/journal.jsonl"    # an empty one: the search had not begun
         "${launch[@]}" search problems/digits_mlp.py --trials 500 --run-dir "$run" &
     fi
     search=$!

@@ -92,7 +92,8 @@ def _search(
     import json
 
     from deephpo.cli.progress import LogWatcher, Progress
-    from deephpo.cli.session import log_to, write_config
+    from deephpo.cli.provenance import write_config
+    from deephpo.cli.session import log_to
     from deephpo.cli.signals import StopButton, listening
     from deephpo.storage.publisher import Publisher
     from deephpo.storage.records import Begun

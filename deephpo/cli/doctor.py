@@ -70,7 +70,7 @@ def _examine_placement(as_json: bool) -> int:
 
 def examine() -> dict[str, Any]:
     """Return what was found, as plain values."""
-    from deephpo.cli.session import installed_versions
+    from deephpo.cli.provenance import installed_versions
     from deephpo.drivers.local import cores_here
 
     launch = launch_of()

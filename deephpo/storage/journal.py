@@ -39,12 +39,14 @@ class JournalFullError(Exception):
 class Journal:
     """Appends records to a file; ``path`` None writes them nowhere, at the same cost but for the disk's.
 
-    A new journal must not exist yet; with ``resume`` it must, and :meth:`repair` comes before append.
+    A new journal must not exist yet, or be empty; with ``resume`` it must exist, and :meth:`repair` comes
+    before append.
     """
 
     def __init__(self, path: Path | None, resume: bool = False) -> None:
         self._sync = path is not None
-        self._descriptor = _open(path, resume)
+        self._descriptor, self.created = _open(path, resume)
+        """Whether the file was made here; otherwise another search may be about to write to it."""
         self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
         self._checksum = 0
         self._synced_s = self._pulsed_s = time.monotonic()
@@ -125,17 +127,22 @@ class Journal:
             os.close(self._descriptor)
 
 
-def _open(path: Path | None, resume: bool) -> int:
+def _open(path: Path | None, resume: bool) -> tuple[int, bool]:
+    """Return the open file's number, and whether the file is new."""
     if path is None:
-        return os.open(os.devnull, os.O_WRONLY)
-    # O_EXCL: a journal is begun once; a second writer must fail here rather than mix its lines in.
-    flags = os.O_RDWR | (0 if resume else os.O_CREAT | os.O_EXCL)
+        return os.open(os.devnull, os.O_WRONLY), False
     try:
-        return os.open(path, flags, 0o666)
-    except FileExistsError:
-        raise RunDirectoryError(f"{path} already holds a run; choose another --run-dir.") from None
+        if not resume:
+            with contextlib.suppress(FileExistsError):
+                return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
+        descriptor = os.open(path, os.O_RDWR)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written ({error.strerror}).") from None
+    # A journal is begun once; a second writer must fail here rather than mix its lines in.
+    if not resume and os.fstat(descriptor).st_size:
+        os.close(descriptor)
+        raise RunDirectoryError(f"{path} already holds a run; choose another --run-dir.")
+    return descriptor, False
 
 
 def _cannot_be_written(error: OSError) -> JournalFullError:

@@ -20,20 +20,32 @@ from deephpo.storage.journal import PULSE_S, Journal
 WATCH_S = 2.5 * PULSE_S
 """For so long a journal from another host must not move."""
 
+_LOOK_S = 0.2
+"""Who waits for the lock looks so often whether it is free."""
+
 
 def claim(
-    journal: Journal, name: str, this_host: str, last_host: str | None, say: Callable[[str], None]
+    journal: Journal,
+    name: str,
+    this_host: str,
+    last_host: str | None,
+    say: Callable[[str], None],
+    patience_s: float = 0.0,
 ) -> None:
     """Make this process the journal's writer until it ends.
 
-    last_host: where it was last written; None for a new one.  say: told that there is a wait.
+    last_host: where it was last written; None for a new one.  say: told that there is a wait.  patience_s:
+    how long a process that has the lock is given to end.
     Raises RunDirectoryError if another search is writing to it.
     """
     taken = f"Another search is writing to {name}; wait for its end, or end it."
     try:
-        fcntl.flock(journal.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        raise RunDirectoryError(taken) from None
+        locked = _lock(journal.descriptor)
+        if not locked and patience_s > 0:
+            say(f"Another search is writing to {name}: waiting for its end, for {patience_s:.0f} s at most.")
+            locked = _lock_within(patience_s, journal.descriptor)
+        if not locked:
+            raise RunDirectoryError(taken)
     except OSError:
         # A file system without locks: only the pulse can tell, also on one machine.
         last_host = last_host and f"{last_host}, as far as known"
@@ -44,6 +56,22 @@ def claim(
     time.sleep(WATCH_S)
     if _modified_ns(name) != before:
         raise RunDirectoryError(taken)
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the kernel's lock on a file unless another process has it; returns whether it was taken."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _lock_within(patience_s: float, descriptor: int) -> bool:
+    until_s = time.monotonic() + patience_s
+    while not (locked := _lock(descriptor)) and time.monotonic() < until_s:
+        time.sleep(_LOOK_S)
+    return locked
 
 
 def _modified_ns(name: str) -> int:

@@ -70,9 +70,14 @@ class RunDirectory:
         """Below it is what the trials of each worker printed."""
         return self.path / "output"
 
+    def holds_run(self) -> bool:
+        """Return whether a search began here: one that was killed before its first record left none."""
+        # os.path, not the path's own methods: they raise where a directory may not be looked into.
+        return os.path.exists(self.journal) and os.path.getsize(self.journal) > 0
+
     def create(self) -> None:
         """Make the directory; raises RunDirectoryError if it holds a run or cannot be written."""
-        if os.path.exists(self.journal):
+        if self.holds_run():
             raise RunDirectoryError(f"{self.path} already holds a run; choose another --run-dir.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -87,7 +92,6 @@ class RunDirectory:
 
     def require(self) -> None:
         """Raise RunDirectoryError unless there is a run here."""
-        # os.path, not the path's own methods: they raise where a directory may not be looked into.
         if not os.path.isdir(self.path):
             raise RunDirectoryError(f"There is no directory {self.path}.")
         if not os.path.isfile(self.journal):

@@ -8,6 +8,7 @@ from argparse import Namespace
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from threading import Timer
 
 import pytest
 import yaml
@@ -15,7 +16,8 @@ import yaml
 from deephpo.cli import session as sessions
 from deephpo.cli.main import main
 from deephpo.cli.options import SearchOptions, resolve
-from deephpo.cli.session import begin, default_directory, log_to, resume, write_config
+from deephpo.cli.provenance import write_config
+from deephpo.cli.session import begin, default_directory, log_to, resume
 from deephpo.engine.deadline import Deadline
 from deephpo.errors import OptionError, ProblemError, RunDirectoryError
 from deephpo.storage.journal import Journal, read_journal
@@ -101,6 +103,40 @@ def test_a_warm_start_names_the_parameters_that_it_drops(problem, problem_file, 
         f"warm start with 3 observations from {run / source}; "
         "parameters that the space does not have are left out: units, y\n"
     )
+
+
+class TestAnEmptyJournal:
+    """What a search leaves that is killed before its first record."""
+
+    @pytest.fixture
+    def left(self, tmp_path):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "journal.jsonl").touch()
+        return tmp_path / "run"
+
+    def test_is_taken_over_by_a_new_search(self, problem, left, said):
+        said("search", problem, "--search", "random", "--trials", 2, "--workers", 1, "--run-dir", left)
+        kinds = [type(record) for record in read_journal(left / "journal.jsonl")]
+        assert kinds[0] is Begun
+        assert kinds[-1] is Finished
+
+    def test_is_left_to_the_search_that_is_about_to_begin(self, problem, left):
+        first = begin(problem, options(), left)
+        with pytest.raises(RunDirectoryError, match="Another search is writing to"):
+            begin(problem, options(), left)
+        first.journal.close()
+
+    def test_is_left_to_whom_begins_before_the_claim(self, problem, left, monkeypatch):
+        claim = sessions.claim
+
+        def claim_late(*arguments):
+            (left / "journal.jsonl").write_text("the truth\n")
+            claim(*arguments)
+
+        monkeypatch.setattr(sessions, "claim", claim_late)
+        with pytest.raises(RunDirectoryError, match="already holds a run"):
+            begin(problem, options(), left)
+        assert (left / "journal.jsonl").read_text() == "the truth\n"
 
 
 def test_a_simulation_needs_no_directory(problem, tmp_path, monkeypatch):
@@ -266,6 +302,14 @@ class TestResuming:
         with pytest.raises(RunDirectoryError, match="line 2 is damaged"):
             resume(stopped, self.same, accept=False)
         assert stopped.journal.read_bytes() == damaged
+
+    def test_in_a_batch_job_a_search_that_is_dying_is_waited_for(self, stopped, monkeypatch, capfd):
+        monkeypatch.setenv("SLURM_JOB_ID", "1")
+        first = resume(stopped, self.same, accept=False)
+        timer = Timer(1.0, first.journal.close)
+        timer.start()
+        resume(stopped, self.same, accept=False).journal.close()
+        assert "waiting for its end, for 60 s at most" in capfd.readouterr().err
 
     @pytest.mark.parametrize("content", [b"", b'{"kind":"Beg'])
     def test_a_journal_without_a_beginning_is_refused(self, content, stopped):

@@ -18,7 +18,6 @@ while :; do
     if [ -s "$run/journal.jsonl" ]; then
         "${launch[@]}" resume "$run" &
     else
-        rm -f "$run/journal.jsonl"    # an empty one: the search had not begun
         "${launch[@]}" search problems/hartmann6.py --trials 50 --run-dir "$run" &
     fi
     search=$!

@@ -125,6 +125,24 @@ class TestOnOneMachine:
         first.wait(10)
         assert try_to_claim(opened(), path) == []
 
+    def test_who_has_patience_waits_for_a_process_that_dies(self, path, another, opened):
+        first, _ = another()
+        said = []
+
+        def kill_it(line):
+            said.append(line)
+            os.kill(first.pid, signal.SIGKILL)
+
+        claim(opened(), str(path), HERE, HERE, kill_it, 20.0)
+        assert said == [f"Another search is writing to {path}: waiting for its end, for 20 s at most."]
+
+    def test_patience_has_an_end(self, path, another, opened):
+        another()
+        began_s = time.monotonic()
+        with pytest.raises(RunDirectoryError, match="Another search is writing"):
+            claim(opened(), str(path), HERE, HERE, print, 0.5)
+        assert 0.5 <= time.monotonic() - began_s < 5
+
     def test_a_stopped_process_still_has_it(self, path, another, opened):
         first, _ = another()
         os.kill(first.pid, signal.SIGSTOP)

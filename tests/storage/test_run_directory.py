@@ -21,9 +21,16 @@ def test_a_directory_with_other_files_is_accepted(tmp_path):
 
 def test_a_directory_that_holds_a_run_is_refused(tmp_path):
     directory = RunDirectory(tmp_path)
-    directory.journal.touch()
+    directory.journal.write_text("{}\n")
     with pytest.raises(RunDirectoryError, match="already holds a run; choose another --run-dir"):
         directory.create()
+
+
+def test_an_empty_journal_is_no_run(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.journal.touch()
+    directory.create()
+    assert not directory.holds_run()
 
 
 @pytest.mark.parametrize("place", ["file", "file/run", "file/deep/run", "long" * 100])
