@@ -7,7 +7,7 @@ from dataclasses import replace
 from deephpo.cli.options import SearchOptions
 from deephpo.errors import OptionError
 from deephpo.problem import Declaration
-from deephpo.stopping.create import AUTO, DEFAULT_RULE, NO_RULE, create_rule
+from deephpo.stopping.create import AUTO, NO_RULE, create_rule, default_rule, further_metrics_of
 from deephpo.stopping.curve import Subject
 from deephpo.stopping.judge import Judge
 
@@ -16,16 +16,16 @@ def with_rule(options: SearchOptions, declaration: Declaration) -> SearchOptions
     """Return the options with the stopping rule that "auto" stands for."""
     if options.stop != AUTO:
         return options
-    return replace(options, stop=DEFAULT_RULE if declaration.fidelity is not None else NO_RULE)
+    rule = NO_RULE if declaration.fidelity is None else default_rule(_subject_of(declaration))
+    return replace(options, stop=rule)
 
 
 def judge_of(declaration: Declaration, options: SearchOptions) -> Judge:
     """Return the judge of a search's trials; raises OptionError for a rule that there cannot be."""
     fidelity = declaration.fidelity
-    subject = Subject(declaration.objective, declaration.direction)
-    if fidelity is not None:
-        subject = replace(subject, last_step=fidelity.high, unit=fidelity.name)
+    subject = _subject_of(declaration)
     rule = None if options.stop == NO_RULE else create_rule(options.stop, subject)
+    also = () if rule is None else further_metrics_of(options.stop)
     if options.promote and not declaration.resumable:
         raise OptionError(
             "--promote lets stopped trials go on from their own checkpoints, which this problem does not "
@@ -36,4 +36,10 @@ def judge_of(declaration: Declaration, options: SearchOptions) -> Judge:
             "--stopped-value extrapolated must know the step with which a training is complete, and the "
             'problem does not say it; declare it: Problem(..., fidelity=Fidelity("epoch", 50)).'
         )
-    return Judge(rule, subject, options.stopped_value, options.promote)
+    return Judge(rule, subject, options.stopped_value, options.promote, also)
+
+
+def _subject_of(declaration: Declaration) -> Subject:
+    """Return what the trials of a problem are judged by."""
+    subject, fidelity = Subject(declaration.objective, declaration.direction), declaration.fidelity
+    return subject if fidelity is None else replace(subject, last_step=fidelity.high, unit=fidelity.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.extrapolation import Extrapolation
 from deephpo.stopping.lesson import Lesson
 from deephpo.stopping.rule import PromotingRule, StoppingRule
+from deephpo.stopping.unheard import Unheard
 from deephpo.storage.records import Ended, Promoted, Record, Reported
 from deephpo.trial import Outcome, Report, TrialState
 
@@ -31,17 +32,24 @@ class Judge:
 
     rule: None if no trial is ever to be stopped.  lesson: which value a stopped trial stands for.
     promote: whether stopped trials go on when the rule takes its verdict back; raises OptionError if it is
-    one that never does.
+    one that never does.  also: the metrics beside the objective that a report must hold to be judged; the
+    outcome of the first trial that completes without such a report says so.
     """
 
     def __init__(
-        self, rule: StoppingRule | None, subject: Subject, lesson: Lesson = "best", promote: bool = False
+        self,
+        rule: StoppingRule | None,
+        subject: Subject,
+        lesson: Lesson = "best",
+        promote: bool = False,
+        also: Sequence[str] = (),
     ) -> None:
         self._promoting = _promoting(rule) if promote else None
         self._prophet = Extrapolation(subject) if lesson == "extrapolated" and rule is not None else None
         self._rule = rule
         self._subject = subject
         self._lesson = lesson
+        self._unheard = Unheard(subject.metric, also)
         self._curves: dict[int, Curve] = {}
         self._verdicts: dict[int, _Verdict] = {}
         self._late: dict[int, list[Report]] = {}
@@ -62,6 +70,7 @@ class Judge:
         if value is None:
             return None
         trial_id = report.trial_id
+        self._unheard.hear(report)
         curve = self._curves.get(trial_id)
         if curve is None:
             curve = self._curves[trial_id] = Curve(trial_id)
@@ -98,6 +107,7 @@ class Judge:
         for rule in (self._rule, self._prophet):
             if rule is not None:
                 rule.close(curve, outcome.state is TrialState.COMPLETED)
+        outcome = self._unheard.close(outcome)
         if not stopped:
             return outcome
         if verdict is None:  # it stopped of its own accord
