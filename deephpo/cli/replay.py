@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deephpo.cli.options import at_least
 from deephpo.errors import OptionError
 from deephpo.problem import DIRECTIONS
+from deephpo.stopping.create import DEFAULT_RULE
 
 if TYPE_CHECKING:
     from deephpo.stopping.recorded import Recording
@@ -33,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="rules",
         metavar="RULE",
-        help="such as compound:beta=0.25 or asha:eta=2+diverged; said several times, they stand side by side",
+        help="such as compound:beta=0.25 or asha:eta=2+diverged; said several times, they stand side by side "
+        f"(default: {DEFAULT_RULE}, as in a search)",
     )
     parser.add_argument(
         "--orders",
@@ -65,16 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay; returns the exit code."""
-    from deephpo.stopping.create import create_rule
+    from deephpo.stopping.create import create_rule, default_rule
     from deephpo.stopping.recorded import read_recording
     from deephpo.stopping.replay import judge
 
-    if not arguments.rules:
-        raise OptionError("Say which rule is to be tried, such as --rule asha.")
     recording = read_recording(arguments.curves, arguments.direction, arguments.last_step)
-    rules = {rule: partial(create_rule, rule, recording.subject) for rule in arguments.rules}
-    for make_rule in rules.values():
-        make_rule()  # a mistake in the last one is to be heard of before the first one is tried
+    names = arguments.rules or [default_rule(recording.subject)]
+    rules = {rule: partial(create_rule, rule, recording.subject) for rule in names}
+    for rule, make_rule in rules.items():  # a mistake in the last is to be heard of before the first is tried
+        make_rule()
+        _require_metrics(rule, recording)
     orders, seed, workers = arguments.orders, arguments.seed, arguments.workers
     judgements = [judge(recording, name, rule, orders, seed, workers) for name, rule in rules.items()]
     if arguments.plot is not None:
@@ -84,6 +86,18 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(recording, judgements, arguments)))
     return 0
+
+
+def _require_metrics(rule: str, recording: Recording) -> None:
+    """Raise OptionError for a rule that judges by metrics which no report holds all together."""
+    from deephpo.stopping.create import further_metrics_of
+
+    also = further_metrics_of(rule)
+    if not recording.holds(also):
+        raise OptionError(
+            f"The rule {rule!r} judges by {' and '.join(also)} beside {recording.subject.metric}, but no "
+            f"recorded report holds all of them; there are: {', '.join(recording.metrics)}."
+        )
 
 
 def _draw(recording: Recording, judgements: Sequence[Judgement], path: Path) -> None:
@@ -150,10 +164,12 @@ def _lines(recording: Recording, judgements: Sequence[Judgement], arguments: arg
     subject, many = recording.subject, arguments.workers > 1
     spent = f", {clock(recording.seconds)} in all" if recording.timed else ""
     lines = [
-        f"{recording.name}: {len(recording.trials)} trials, {recording.steps:,} {recording.unit}s{spent}",
+        f"{recording.name}: {len(recording.trials)} trials, {recording.steps:,} {subject.unit}s{spent}",
         f"best {subject.metric} {figure(subject.loss(recording.best))} (trial {_best_trial(recording)}); "
         f"{subject.direction}",
     ]
+    if not arguments.rules:
+        lines.append(f"the rule is the one that a search has by itself, {judgements[0].rule}")
     if recording.left_out:
         lines.append(f"{recording.left_out} more were stopped, preempted or have no curve, and are left out")
     at_once = f"{arguments.workers} at a time" if many else "one after the other"
@@ -172,7 +188,7 @@ def _lines(recording: Recording, judgements: Sequence[Judgement], arguments: arg
 def _recorded_table(recording: Recording, judgements: Sequence[Judgement]) -> list[str]:
     from deephpo.report.summary import figure, table
 
-    header = ["rule", "stopped", f"{recording.unit}s saved", "time saved", "best", "found", "lost"]
+    header = ["rule", "stopped", f"{recording.subject.unit}s saved", "time saved", "best", "found", "lost"]
     rows = [
         [
             rule,
@@ -191,7 +207,7 @@ def _recorded_table(recording: Recording, judgements: Sequence[Judgement]) -> li
 def _orders_table(recording: Recording, judgements: Sequence[Judgement]) -> list[str]:
     from deephpo.report.summary import figure, table
 
-    unit = f"{recording.unit}s saved"
+    unit = f"{recording.subject.unit}s saved"
     header = ["rule", "stopped", unit, "time saved", "best kept", "lost on average", "at worst"]
     rows = [
         [

@@ -49,7 +49,7 @@ def draw(recording: Recording, judgements: Sequence[Judgement], path: Path) -> N
         _draw_curves(axes, recording, judgement, limits)
         if place % columns == 0:
             axes.set_ylabel(recording.subject.metric, color=_INK, parse_math=False)
-        axes.set_xlabel(recording.unit, color=_INK, parse_math=False)
+        axes.set_xlabel(recording.subject.unit, color=_INK, parse_math=False)
     if compared:
         _draw_comparison(grid.flat[len(judgements)], compared)
     for axes in grid.flat[panels:]:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from matplotlib import image
 
+from deephpo.stopping.create import RULES
+
 TABLES = Path(__file__).parents[2] / "benchmarks" / "tables"
 CIFAR = ("replay", TABLES / "cifar100_curves.csv", "--direction", "maximize")
 
@@ -84,6 +86,31 @@ def test_a_finished_run_is_replayed_by_its_own_words(said, problem_file, tmp_pat
     assert "epochs saved" in shown
 
 
+def test_without_a_rule_the_one_that_a_search_has_by_itself_is_tried(said, curves):
+    words = ("replay", curves, "--direction", "maximize", "--orders", 5)
+    shown, figures = said(*words), json.loads(said(*words, "--json"))
+    assert "the rule is the one that a search has by itself, pace + diverged\n" in shown
+    assert [rule["rule"] for rule in figures["rules"]] == ["pace + diverged"]
+    named = said(*words, "--rule", "pace + diverged")
+    assert named == shown.replace("the rule is the one that a search has by itself, pace + diverged\n", "")
+    assert figures == json.loads(said(*words, "--rule", "pace + diverged", "--json"))
+
+
+@pytest.mark.parametrize("rule", [*RULES, "asha:first=1"])
+def test_curves_that_begin_at_step_0_are_replayed(rule, said, tmp_path):
+    """As Keras' CSVLogger counts; the first rung at step 1 is every trial's second report then."""
+    path = tmp_path / "curves.csv"
+    lines = [f"{t},{k},{10 - t + 0.1 * k:.3f}\n" for t in range(10) for k in range(30)]
+    path.write_text("trial,step,score\n" + "".join(lines))
+    options = ":at=3,value=5" if rule == "threshold" else ""
+    words = ("replay", path, "--direction", "maximize", "--rule", rule + options, "--orders", 3, "--json")
+    shown = json.loads(said(*words))
+    assert (shown["last_step"], shown["steps"]) == (29, 290)
+    stops = [stop["step"] for stop in shown["rules"][0]["recorded"]["stops"]]
+    assert all(0 <= step < 29 for step in stops)
+    assert rule != "asha:first=1" or 1 in stops
+
+
 @pytest.mark.parametrize(
     "rules", [["asha:eta=3"], ["asha:eta=3", "median"], ["asha:eta=3", "median", "compound"]]
 )
@@ -101,7 +128,13 @@ def test_the_picture_shows_the_curves(rules, said, tmp_path):
 
 def test_mistakes_are_refused_in_a_sentence(refusal, curves, tmp_path):
     ours = ("replay", curves, "--direction", "maximize")
-    assert "Say which rule is to be tried" in refusal(*ours)
+    assert "'asha' can stop no trial before step 8, and a training is complete with step 8" in refusal(
+        *ours, "--rule", "asha:first=8"
+    )
+    assert (
+        "The rule 'pace:also=latency' judges by latency beside score, but no recorded report holds all of "
+        "them; there are: score."
+    ) in refusal(*ours, "--rule", "pace", "--rule", "pace:also=latency")
     assert "There is no stopping rule 'ashe'; did you mean 'asha'?" in refusal(*ours, "--rule", "ashe")
     assert "--orders must be at least 0, not -1" in refusal(*ours, "--rule", "asha", "--orders", -1)
     assert "--workers must be at least 1, not 0" in refusal(*ours, "--rule", "asha", "--workers", 0)

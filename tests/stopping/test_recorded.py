@@ -77,6 +77,13 @@ def test_without_seconds_steps_are_the_time(file):
     assert recording.trials[0].seconds == [2.0, 4.0]
 
 
+def test_steps_may_count_from_0_as_those_of_ctx_report(file):
+    lines = [f"{trial},{step},{trial + 1 / (step + 1)}" for trial in range(2) for step in range(3)]
+    recording = read_recording(file("trial,step,loss", *lines), "minimize", None)
+    assert [list(trial.steps) for trial in recording.trials] == [[0, 1, 2], [0, 1, 2]]
+    assert (recording.subject.last_step, recording.steps, recording.seconds) == (2, 4, 4.0)
+
+
 @pytest.mark.parametrize(("said", "last_step"), [(None, 4), (4, 4), (9, 9)])
 def test_the_last_step_is_the_longest_curves_unless_it_is_said(said, last_step, file):
     path = file("trial,step,loss", "0,4,0.5", "1,3,0.25")
@@ -95,12 +102,16 @@ WRONG = {
     "line 2: step must be a whole number, not '1.5'": ["trial,step,acc", "1,1.5,1"],
     "line 2: value must be a number, not 'good'": ["trial,step,acc", "1,1,good"],
     "line 2: seconds must be a number, not ''": ["trial,step,acc,seconds", "1,1,1,"],
-    "line 4: the steps of a trial are above 0 and rise, but trial 1 goes from 2 to 2": [
+    "line 4: the steps of a trial count from 0 or 1, and rise, but trial 1 goes from 2 to 2": [
         *("trial,step,acc", "1,2,1", "2,2,1", "1,2,1"),
     ],
     "line 3: seconds count from the trial's start and rise, but those of trial 1 go from 9 to 8": [
         *("trial,step,acc,seconds", "1,1,1,9", "1,2,1,8"),
     ],
+    "line 2: the steps of a trial count from 0 or 1, and rise, but trial 7 begins with -1": [
+        *("trial,step,acc", "7,-1,1"),
+    ],
+    "no trial has reported beyond step 0, so there is nothing to spare": ["trial,step,acc", "1,0,1", "2,0,1"],
     "no trial that was trained to its end has a acc": ["trial,step,acc", "1,1,nan", "1,2,inf"],
 }
 
@@ -148,7 +159,7 @@ def test_a_run_gives_the_curves_of_trials_that_ended_by_themselves(run):
     ]
     assert recording.trials[0].metrics[1] == {"loss": 0.5, "acc": 0.5}
     assert (recording.best, recording.left_out) == (0.5, 2)
-    assert (recording.unit, recording.subject.last_step, recording.name) == ("epoch", 3, "demo")
+    assert (recording.subject.unit, recording.subject.last_step, recording.name) == ("epoch", 3, "demo")
 
 
 def test_a_trial_that_went_out_again_counts_what_it_kept_once(run):
