@@ -30,6 +30,7 @@ from deephpo.engine.events import (
     WorkerReady,
     Write,
 )
+from deephpo.engine.retries import MOST_INTERRUPTIONS
 from deephpo.engine.terms import RETRIES, Terms
 from deephpo.problem import Declaration
 from deephpo.storage.records import Ended, Finished, Resumed, Started, Suggested, WorkerJoined, WorkerLost
@@ -329,6 +330,45 @@ class TestALoss:
                 game.tell(PartDone(1, 0), WorkerReady(2, "node0"))
         why = f"given up: it lost {RETRIES + 1} workers, the last one because: loss {RETRIES}"
         assert of(actions, Tell)[0].outcome == Outcome(0, FAILED, reason=why)
+
+
+class TestAnInterruption:
+    """One of the members was told to end with its job; the others' collective operation fails of it."""
+
+    @pytest.mark.parametrize("survivor", [1, 2])
+    @pytest.mark.parametrize("turns", [1, 2])
+    def test_of_which_the_other_one_failed_first_lets_the_trial_go_out_again(self, survivor, turns):
+        game = Game(2, [2])
+        told = 3 - survivor
+        news = [ended(survivor, 0, FAILED, "connection closed"), ended(told, 0, PREEMPTED, "SIGTERM")]
+        for events in [news] if turns == 1 else [[event] for event in news]:
+            actions = game.tell(*events)
+        preempted = Ended(game.now_s, told, Outcome(0, PREEMPTED, reason="SIGTERM"))
+        assert records(game.actions, Ended) == [preempted]
+        assert of(game.actions, Tell) == []
+        (again,) = of(actions, Start)
+        assert (again.trial.id, again.attempt) == (0, 1)
+
+    def test_waits_for_the_last_one_although_another_one_failed_of_it(self):
+        game = Game(3, [3])
+        game.tell(ended(1, 0, FAILED, "connection closed"))
+        assert kinds(game.tell(ended(3, 0, PREEMPTED, "SIGTERM"))) == ["Ended"]
+        assert of(game.tell(ended(2, 0, FAILED, "connection closed")), Start)[0].attempt == 1
+        assert of(game.actions, Tell) == []
+
+    def test_of_all_members_is_one(self):
+        game = Game(2, [2])
+        for _ in range(MOST_INTERRUPTIONS):
+            actions = game.tell(*(ended(worker, 0, PREEMPTED, "SIGTERM") for worker in (1, 2)))
+            assert [end.outcome.state for end in records(actions, Ended)] == [PREEMPTED]
+        actions = game.tell(*(ended(worker, 0, PREEMPTED, "SIGTERM") for worker in (1, 2)))
+        why = "given up: it was told to end 3 times while the search went on, the last time: SIGTERM"
+        assert of(actions, Tell)[0].outcome == Outcome(0, FAILED, reason=why)
+
+    def test_after_the_leader_was_done_does_not_touch_the_trial(self):
+        game = Game(3, [2], trials=9)
+        game.tell(ended(1, 0))
+        assert records(game.tell(ended(2, 0, PREEMPTED, "SIGTERM")), Ended) == []
 
 
 class TestSilence:
@@ -643,6 +683,8 @@ class Crew:
         """By trial: those of its workers that the engine counts on."""
         self.failed = set()
         """Of those, the trials of which some worker has said that they failed."""
+        self.interrupted = set()
+        """Those of which some worker has said that it was told to end."""
         self.alive, self.mute = set(), set()
         self.dead = {}
         """Those that died without the engine's knowing yet, and the turn in which it learns of it."""
@@ -713,6 +755,9 @@ class Crew:
             self.mute.add(worker)
         elif worker in self.mute and choice < (0.1 if wild else 0.9):
             self.mute.discard(worker)
+        elif wild and worker in self.at and not self.unheard[worker] and choice < 0.04:
+            self.unheard[worker].append(ended(worker, self.at[worker][0], PREEMPTED, "SIGTERM"))
+            self.echo(worker)
         elif worker in self.at and not self.unheard[worker] and choice < 0.6:
             self.unheard[worker].append(self.end_of(worker))
 
@@ -724,7 +769,7 @@ class Crew:
         self.at.pop(worker, None)
 
     def echo(self, lost):
-        """Let those fail that train together with a worker that died."""
+        """Let those fail that train together with a worker that died or was told to end."""
         trial_id, _ = self.at.get(lost, (None, 0))
         for worker in self.alive & self.running.get(trial_id, set()):
             if self.at.get(worker, (None, 0))[0] == trial_id and not self.unheard[worker]:
@@ -751,8 +796,11 @@ class Crew:
                 # A worker that died in this very turn is heard of no more.
                 trial_id, _ = self.at.pop(worker, (None, 0))
                 members = self.running.get(trial_id, set())
-                if worker in members and isinstance(event, TrialEnded) and event.outcome.state is FAILED:
-                    self.failed.add(trial_id)
+                if worker in members and isinstance(event, TrialEnded):
+                    if event.outcome.state is FAILED:
+                        self.failed.add(trial_id)
+                    elif event.outcome.state is PREEMPTED:
+                        self.interrupted.add(trial_id)
                 members.discard(worker)
                 self.told_to_stop.discard(worker)
             case WorkerGone(worker=worker) | WorkerReady(worker=worker):
@@ -782,6 +830,8 @@ class Crew:
                 self.failed.discard(outcome.trial_id)
                 if outcome.state is FAILED and not outcome.reason.startswith("given up"):
                     assert not members, "it is still open whether one of them is lost"
+                    assert outcome.trial_id not in self.interrupted
+                self.interrupted.discard(outcome.trial_id)
                 if outcome.state is not PREEMPTED:
                     assert outcome.trial_id not in self.settled
                     self.settled[outcome.trial_id] = outcome
