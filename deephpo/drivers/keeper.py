@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from deephpo.engine.events import (
@@ -17,7 +18,7 @@ from deephpo.engine.events import (
     WorkerReady,
 )
 from deephpo.hardware.devices import Devices
-from deephpo.trial import Outcome, Report
+from deephpo.trial import Outcome, Report, TrialState
 from deephpo.worker.limits import GRACE_S
 from deephpo.worker.messages import Assignment, Gone, Loaded, Meeting, PartEnded
 from deephpo.worker.place import Place
@@ -41,6 +42,7 @@ class Keeper:
         self._process = workplace.process_of(worker, cores, devices)
         self._welcomed = False
         self._leaves_at_s: float | None = None
+        self._interrupted = False
 
     @property
     def sources(self) -> list[Any]:
@@ -74,6 +76,13 @@ class Keeper:
         """Let the child's part of a trial end that is over."""
         self._process.disband(trial_id)
 
+    def interrupt(self) -> None:
+        """Take note that the job is about to end: what fails from now on need not be the trial's own fault.
+
+        May be called from a signal handler.
+        """
+        self._interrupted = True
+
     def poll(self) -> list[Event]:
         """Return what happened to the child."""
         events: list[Event] = []
@@ -85,7 +94,7 @@ class Keeper:
                 case Report():
                     events.append(TrialReported(self._worker, message))
                 case Outcome():
-                    events.append(TrialEnded(self._worker, message))
+                    events.append(TrialEnded(self._worker, self._excused(message)))
                 case PartEnded():
                     events.append(PartDone(self._worker, message.trial_id))
                 case Meeting():
@@ -93,6 +102,12 @@ class Keeper:
                 case Gone():
                     events.append(WorkerGone(self._worker, message.reason))
         return events
+
+    def _excused(self, outcome: Outcome) -> Outcome:
+        """Return a failure as a preemption, if the trial was told to end and left in a way of its own."""
+        if not self._interrupted or outcome.state is not TrialState.FAILED:
+            return outcome
+        return replace(outcome, state=TrialState.PREEMPTED, reason=f"its job was ending: {outcome.reason}")
 
     def send_home(self) -> None:
         """Let the child end: one that is at work may save its state first, for the time of the grace."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import wait
 
@@ -105,7 +105,9 @@ def serve(world: World) -> bool:
     workplace = _first_message(world)
     if workplace is not None:
         try:
-            _Worker(world, _keeper(world, workplace)).run()
+            keeper = _keeper(world, workplace)
+            _leave_signals_to_the_master(keeper.interrupt)
+            _Worker(world, keeper).run()
         except OSError as error:
             # Where MPI has no fault tolerance a rank that dies ends the job: so it says why, and waits.
             reason = f"its process could not be started: {error.strerror}"
@@ -150,11 +152,14 @@ def leave_last(world: World) -> bool:
     return True
 
 
-def _leave_signals_to_the_master() -> None:
-    """Outlive the signals with which launchers announce the end: a rank that dies of one ends the job."""
+def _leave_signals_to_the_master(hear: Callable[[], None] = lambda: None) -> None:
+    """Outlive the signals with which launchers announce the end: a rank that dies of one ends the job.
+
+    hear: takes note that one came.
+    """
     # They are caught rather than ignored: what is ignored stays so in the child.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda number, frame: None)
+        signal.signal(number, lambda number, frame: hear())
 
 
 def _first_message(world: World) -> Workplace | None:

@@ -99,12 +99,12 @@ class Coordinator:
         """Return what is to be done about all that happened since the last turn, in this order.
 
         To be called without events too, since time goes by.  A result counts although it comes together with
-        the end of the search, or with the loss of its worker.
+        the end of the search, or with the loss of its worker; a failure with the wish to end does not.
         """
         if self.exit_code is not None:
             return []
         actions: list[Action] = []
-        for event in events:
+        for event in _without_victims(events):
             actions += self._take(event, now_s)
             if self.exit_code is not None:
                 return actions
@@ -386,6 +386,21 @@ class Coordinator:
         actions: list[Action] = [_preempted(gang.leader, gang.trial, reason, now_s) for gang in undone]
         actions.append(Write(Finished(now_s, reason, exit_code)))
         return actions + [ShutDown(worker) for worker in self._roster.present()]
+
+
+def _without_victims(events: Iterable[Event]) -> list[Event]:
+    """Return what counts of a turn's events: a trial that fails together with a wish to end may fail of it.
+
+    A batch system tells all processes at once.  Such a trial is preempted with the others.
+    """
+    events = list(events)
+    if not any(isinstance(event, StopRequested) for event in events):
+        return events
+    return [
+        event
+        for event in events
+        if not (isinstance(event, TrialEnded) and event.outcome.state is TrialState.FAILED)
+    ]
 
 
 def _preempted(worker: int, trial: Trial, reason: str, now_s: float) -> Write:

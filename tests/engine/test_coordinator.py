@@ -1029,6 +1029,15 @@ class TestTheEnd:
             TrialState.PREEMPTED,
         ]
 
+    def test_a_trial_that_fails_together_with_the_wish_to_end_may_have_failed_of_it(self):
+        """A batch system tells every process of a job, and the trial may catch that and leave."""
+        game = Game(workers=2)
+        game.start_all()
+        actions = game.tell(ended(2, 1, TrialState.FAILED, "sys.exit(143)"), StopRequested("SIGTERM"))
+        assert kinds(actions) == ["Ended", "Ended", "Finished", "ShutDown", "ShutDown"]
+        assert {end.outcome.state for end in game.records(Ended)} == {TrialState.PREEMPTED}
+        assert RunState(game.records(object)).running == set()
+
     def test_a_worker_that_is_gone_with_its_result_gets_no_other_trial(self):
         game = Game(workers=4)
         game.start_all()
