@@ -9,7 +9,7 @@ from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.last_step import last_step_of
 from deephpo.stopping.percentiles import percentile
 from deephpo.stopping.window import Window
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 
 class Compound:
@@ -68,7 +68,7 @@ class _Checkpoint:
         bound = percentile(self._means, self._kept)
         if curve.losses[-1] <= bound:
             return None
-        value, limit = figure(self._subject, curve.losses[-1]), figure(self._subject, bound)
+        value, limit = worded(self._subject, curve.losses[-1]), worded(self._subject, bound)
         trials = "1 trial" if len(self._means) == 1 else f"{len(self._means)} trials"
         had = f"what {trials} had on average until then ({limit})"
         return f"{value} is not in the best {self._kept:.0%} of {had}"

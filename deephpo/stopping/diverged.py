@@ -7,7 +7,7 @@ from bisect import bisect_right, insort
 
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.percentiles import percentile
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 _WAY = 0.1
 """Who has come no further than this share of the way is stuck."""
@@ -109,7 +109,7 @@ class _Checkpoint:
         if best < first + _WAY * (reached - first):
             return None
         return (
-            f"its best of late, {figure(self._subject, best)}, is where it began "
-            f"({figure(self._subject, first)}); three quarters of {len(self._losses)} others had reached "
-            f"{figure(self._subject, reached)}"
+            f"its best of late, {worded(self._subject, best)}, is where it began "
+            f"({worded(self._subject, first)}); three quarters of {len(self._losses)} others had reached "
+            f"{worded(self._subject, reached)}"
         )

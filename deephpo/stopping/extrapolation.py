@@ -9,7 +9,7 @@ from collections import deque
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.forecast import LEAST_POINTS, Forecast, forecast
 from deephpo.stopping.last_step import last_step_of
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 _CHECKPOINTS = 6
 """At the last step over the powers of the root of 2, from 1 / 8 on."""
@@ -61,8 +61,8 @@ class Extrapolation:
         chance = expected.chance_below(self._best)
         if chance >= self._chance:
             return None
-        comes_to = figure(self._subject, min(curve.best, expected.mean))
-        best = figure(self._subject, self._best)
+        comes_to = worded(self._subject, min(curve.best, expected.mean))
+        best = worded(self._subject, self._best)
         return (
             f"it is expected to end with {comes_to}, and its chance to beat the best, "
             f"{best}, is {100 * chance:.1f} %"

@@ -6,7 +6,7 @@ import math
 
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.last_step import last_step_of
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 
 class Gradient:
@@ -39,7 +39,7 @@ class Gradient:
         slope = (curve.losses[0] - loss) / (step - curve.steps[0])
         if not needed > slope:
             return None
-        value, target = figure(self._subject, loss), figure(self._subject, self._target)
+        value, target = worded(self._subject, loss), worded(self._subject, self._target)
         return (
             f"from {value} to the best value, {target}, it would take {needed:.3g} a step; "
             f"it made {slope:.3g}"

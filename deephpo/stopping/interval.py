@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deephpo.errors import OptionError
 from deephpo.stopping.curve import Curve, Subject
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 
 class Interval:
@@ -32,7 +32,7 @@ class Interval:
         loss = curve.losses[-1]
         if not self._low < self._subject.loss(loss) < self._high:
             return None
-        value = figure(self._subject, loss)
+        value = worded(self._subject, loss)
         return f"{value} is between {self._low:g} and {self._high:g}"
 
     def close(self, curve: Curve, completed: bool) -> None:

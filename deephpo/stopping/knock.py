@@ -8,7 +8,7 @@ from bisect import insort
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.last_step import last_step_of
 from deephpo.stopping.percentiles import percentile
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 _IDLE = 4
 """So many trials come to the end of the first third before one is judged."""
@@ -83,7 +83,7 @@ class Knock:
         loss = curve.losses[-1]
         if self._came < _IDLE or self._worst == -math.inf or loss <= self._worst + margin:
             return None
-        value, worst = figure(self._subject, loss), figure(self._subject, self._worst)
+        value, worst = worded(self._subject, loss), worded(self._subject, self._worst)
         return (
             f"{value} is worse than {worst}, the worst that a completed trial "
             f"ever had, by more than {margin:.3g}"

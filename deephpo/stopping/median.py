@@ -8,7 +8,7 @@ from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.last_step import last_step_of
 from deephpo.stopping.percentiles import percentile
 from deephpo.stopping.window import Window
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 
 class Median:
@@ -45,8 +45,8 @@ class Median:
         if loss <= bound:
             return None
         return (
-            f"{figure(self._subject, loss)} is worse than "
-            f"{figure(self._subject, bound)}, the median of what earlier trials had on average until then"
+            f"{worded(self._subject, loss)} is worse than "
+            f"{worded(self._subject, bound)}, the median of what earlier trials had on average until then"
         )
 
     def close(self, curve: Curve, completed: bool) -> None:

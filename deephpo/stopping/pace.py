@@ -11,7 +11,7 @@ from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.last_step import last_step_of
 from deephpo.stopping.metrics import further_metrics, last_losses
 from deephpo.stopping.ranks import Dominance, Front, Least, Point, Ranks, Sorted
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 _CHECKPOINTS = 10
 
@@ -95,10 +95,10 @@ class Pace:
 
     def _reason(self, curve: Curve, standing: _Standing) -> str:
         better, all_here = standing.checkpoint.ahead_of(standing), len(standing.checkpoint)
-        had, comes_to = figure(self._subject, standing.now[0]), figure(self._subject, standing.prospect[0])
+        had, comes_to = worded(self._subject, standing.now[0]), worded(self._subject, standing.prospect[0])
         earlier = standing.step < curve.steps[-1]
         when, then = (f" at {self._subject.unit} {standing.step}", " then") if earlier else ("", "")
-        what, bound = f"its best{then}, {had}", f"no better than {figure(self._subject, self._best)}"
+        what, bound = f"its best{then}, {had}", f"no better than {worded(self._subject, self._best)}"
         if self._also:
             metrics = " and ".join(metric.metric for metric in self._also)
             what, bound = f"it in {metrics} and its best{then}, {had}", "which is not in the Pareto front"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from deephpo.stopping.curve import Curve, Subject
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 
 class Plateau:
@@ -38,7 +38,7 @@ class Plateau:
             return None
         more = f" by more than {self._least:g}" if self._least else ""
         return (
-            f"it is no better{more} than at {self._subject.unit} {since} ({figure(self._subject, reference)})"
+            f"it is no better{more} than at {self._subject.unit} {since} ({worded(self._subject, reference)})"
         )
 
     def close(self, curve: Curve, completed: bool) -> None:

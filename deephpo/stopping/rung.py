@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from heapq import heappop, heappush
 
 from deephpo.stopping.curve import Curve, Subject
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 
 class Rung:
@@ -39,5 +39,5 @@ class Rung:
 
     def reason(self, curve: Curve, kept: int) -> str:
         """Return the sentence for the trial that came last and is not among the ``kept`` best."""
-        best, bound = figure(self._subject, curve.best), figure(self._subject, self._losses[kept - 1])
+        best, bound = worded(self._subject, curve.best), worded(self._subject, self._losses[kept - 1])
         return f"its best, {best}, is not among the best {kept} of {len(self)} trials ({bound})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deephpo.stopping.curve import Curve, Subject
-from deephpo.stopping.wording import figure
+from deephpo.stopping.wording import worded
 
 
 class Threshold:
@@ -26,7 +26,7 @@ class Threshold:
         """Return that the trial is worse than the value, at the first report at the step or beyond."""
         if not curve.passed(self._at) or curve.best <= self._subject.loss(self._value):
             return None
-        best = figure(self._subject, curve.best)
+        best = worded(self._subject, curve.best)
         return f"its best, {best}, is worse than {self._value:g}"
 
     def close(self, curve: Curve, completed: bool) -> None:

@@ -7,7 +7,7 @@ import math
 from deephpo.stopping.curve import Subject
 
 
-def figure(subject: Subject, loss: float) -> str:
+def worded(subject: Subject, loss: float) -> str:
     """Return a loss as the value that the user knows, such as "0.4123"."""
     if not math.isfinite(loss):
         return "no number"
