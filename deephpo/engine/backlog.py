@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from deephpo.engine.incumbent import Incumbent
 from deephpo.engine.node_time import NodeTime
 from deephpo.storage.records import Begun, Ended, Promoted, Record, Started, Suggested, WorkerLost
-from deephpo.trial import Trial, TrialState
+from deephpo.trial import Outcome, Trial, TrialState
 
 
 @dataclass(frozen=True)
@@ -43,55 +43,78 @@ class Backlog:
 
 def backlog_of(records: Iterable[Record]) -> Backlog:
     """Return what is still owed after these records."""
-    open_trials: dict[int, Trial] = {}
-    paused: dict[int, Trial] = {}
-    starts: Counter[int] = Counter()
-    losses: Counter[int] = Counter()
-    sizes: Counter[int] = Counter()
-    suggested = settled = succeeded = 0
-    incumbent, node_time = Incumbent("minimize"), NodeTime()
-    before: Record | None = None
+    books = _Books()
     for record in records:
-        node_time.take(record)
+        books.take(record)
+    return books.balance()
+
+
+class _Books:
+    """The sum of a journal's records, as far as it is of use to the next process."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Trial] = {}
+        self._paused: dict[int, Trial] = {}
+        self._starts: Counter[int] = Counter()
+        self._losses: Counter[int] = Counter()
+        self._sizes: Counter[int] = Counter()
+        self._settled = self._succeeded = 0
+        self._incumbent, self._node_time = Incumbent("minimize"), NodeTime()
+        self._last: Record | None = None
+
+    def take(self, record: Record) -> None:
+        """Take the next record."""
+        self._node_time.take(record)
         match record:
             case Begun():
-                incumbent = Incumbent(record.declaration["direction"])
+                self._incumbent = Incumbent(record.declaration["direction"])
             case Suggested():
-                open_trials |= {trial.id: trial for trial in record.trials}
-                suggested += len(record.trials)
-                sizes.update(trial.ranks for trial in record.trials)
+                self._open |= {trial.id: trial for trial in record.trials}
+                self._sizes.update(trial.ranks for trial in record.trials)
             case Started():
-                starts[record.trial_id] += 1
+                self._starts[record.trial_id] += 1
             case Ended(outcome=outcome) if outcome.state is not TrialState.PREEMPTED:
-                trial = open_trials.pop(outcome.trial_id)
-                losses.pop(trial.id, None)  # one that goes on after all may lose as many workers again
-                if outcome.state is TrialState.STOPPED and outcome.value is not None:
-                    paused[trial.id] = trial
-                settled, succeeded = settled + 1, succeeded + (outcome.value is not None)
-                incumbent.take(outcome.value)
+                self._settle(outcome)
             case Promoted():
-                open_trials[record.trial_id] = paused.pop(record.trial_id)
-                settled, succeeded = settled - 1, succeeded - 1
-            case WorkerLost() if isinstance(before, Ended) and _lost_with(record, before):
-                losses[before.outcome.trial_id] += 1
+                self._reopen(record.trial_id)
+            case WorkerLost() if isinstance(self._last, Ended) and _lost_with(record, self._last):
+                self._losses[self._last.outcome.trial_id] += 1
             case _:
                 pass
-        before = record
-    waiting = sorted(open_trials.values(), key=lambda trial: (trial.id not in starts, trial.id))
-    kept = [trial.id for trial in (*waiting, *paused.values())]
-    return Backlog(
-        tuple(waiting),
-        tuple(paused.values()),
-        suggested,
-        settled,
-        succeeded,
-        incumbent.value,
-        incumbent.since,
-        node_time.total_s(0.0 if before is None else before.time_s),
-        Counter({k: starts[k] for k in kept if k in starts}),
-        Counter({k: losses[k] for k in kept if k in losses}),
-        sizes,
-    )
+        self._last = record
+
+    def balance(self) -> Backlog:
+        """Return what is owed after all records so far."""
+        starts, losses = self._starts, self._losses
+        waiting = sorted(self._open.values(), key=lambda trial: (trial.id not in starts, trial.id))
+        kept = [trial.id for trial in (*waiting, *self._paused.values())]
+        return Backlog(
+            waiting=tuple(waiting),
+            paused=tuple(self._paused.values()),
+            suggested=self._sizes.total(),
+            settled=self._settled,
+            succeeded=self._succeeded,
+            best=self._incumbent.value,
+            since_best=self._incumbent.since,
+            node_s=self._node_time.total_s(0.0 if self._last is None else self._last.time_s),
+            starts=Counter({k: starts[k] for k in kept if k in starts}),
+            losses=Counter({k: losses[k] for k in kept if k in losses}),
+            sizes=self._sizes,
+        )
+
+    def _settle(self, outcome: Outcome) -> None:
+        trial = self._open.pop(outcome.trial_id)
+        self._losses.pop(trial.id, None)  # one that goes on after all may lose as many workers again
+        if outcome.state is TrialState.STOPPED and outcome.value is not None:
+            self._paused[trial.id] = trial
+        self._settled += 1
+        self._succeeded += outcome.value is not None
+        self._incumbent.take(outcome.value)
+
+    def _reopen(self, trial_id: int) -> None:
+        self._open[trial_id] = self._paused.pop(trial_id)
+        self._settled -= 1
+        self._succeeded -= 1
 
 
 def _lost_with(loss: WorkerLost, before: Ended) -> bool:
