@@ -57,7 +57,7 @@ while :; do
 done
 
 if [ $rc = 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 3 ]; then
-    echo "job.sh: the time is up; Slurm is to start this job again"
+    echo "job.sh: not done yet; Slurm is to start this job again"
     scontrol requeue "$SLURM_JOB_ID" && sleep 120    # in which Slurm ends this script
 fi
 [ $rc != 75 ] || echo "job.sh: not done yet; to go on: sbatch jobs/frontier.sh"

@@ -50,7 +50,7 @@ while :; do
 done
 
 if [ $rc = 75 ] && [ "${DEEPHPO_RESTARTS:-0}" -lt 3 ]; then
-    echo "job.sh: the time is up; another job is to go on"
+    echo "job.sh: not done yet; another job is to go on"
     count=$((${DEEPHPO_RESTARTS:-0} + 1))
     qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count jobs/pbs.sh && exit 75
 fi

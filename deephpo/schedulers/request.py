@@ -104,6 +104,11 @@ class Request:
         return Placement(self.nodes, self.workers_per_node)
 
     @property
+    def cores_per_node(self) -> int:
+        """How many there must be: the workers', and one for the master, though but one node has it."""
+        return self.workers_per_node * (self.cpus_per_worker or 1) + 1
+
+    @property
     def job_name(self) -> str:
         """The problem's name, as batch systems take it: PBS at most 15 characters."""
         return _NAME.sub("-", self.problem)[:15].strip("-.") or "deephpo"

@@ -14,6 +14,9 @@ from deephpo.schedulers.request import Request
 RESTARTS = 2
 """So often a search that crashed is started again without having got any further."""
 
+_OF_MODULES = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
+"""What modules change that a search cannot do without."""
+
 
 def heading(request: Request, names: Names) -> list[str]:
     """Return what the script is, as comments."""
@@ -29,17 +32,20 @@ def heading(request: Request, names: Names) -> list[str]:
 
 def ground(request: Request, names: Names) -> list[str]:
     """Return what has to be there before the search is started."""
-    environment = [*request.machine.environment.items(), *request.environment]
     return [
         f"run={shlex.quote(request.run_dir)}",
         f"cd {_start(request, names)} || exit",
         "# The time above, in seconds: the search watches this clock, and is done before the job is ended.",
         f"export DEEPHPO_END_TIME=$(($(date +%s) + {request.walltime_s}))",
         *(f"module load {shlex.quote(module)}" for module in request.modules),
-        *(f"export {name}={shlex.quote(value)}" for name, value in environment),
+        *(f"export {name}={shlex.quote(value)}" for name, value in _environment(request).items()),
         "",
         *_launch(request, names),
     ]
+
+
+def _environment(request: Request) -> dict[str, str]:
+    return {**request.machine.environment, **dict(request.environment)}
 
 
 def _start(request: Request, names: Names) -> str:
@@ -55,7 +61,21 @@ def _launch(request: Request, names: Names) -> list[str]:
     command = request.launcher.command(request.placement)
     if request.launcher_path:
         command = f"{shlex.quote(request.launcher_path)}/{command}"
-    return [*lines, f"launch=({command} {_words(request.program)})"]
+    return [*lines, f"launch=({' '.join([command, *_forwarded(request), _words(request.program)])})"]
+
+
+def _forwarded(request: Request) -> list[str]:
+    """Return what tells the launcher which variables ranks on other nodes need, if it wants to be told."""
+    option = request.launcher.forward
+    if not option:
+        return []
+    # mpirun complains of one that it is to hand on and that is not set.
+    given = _environment(request)
+    changed = [name for name in _OF_MODULES if request.modules and name not in given]
+    return [
+        *(f"${{{name}:+{option} {name}}}" for name in changed),
+        *(f"{option} {name}" for name in given),
+    ]
 
 
 def life(request: Request) -> list[str]:

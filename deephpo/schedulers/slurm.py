@@ -12,7 +12,8 @@ from deephpo.schedulers.request import Request
 from deephpo.schedulers.script import again, ground, heading, life
 
 NOTICE_S = 60
-"""So long before the end Slurm warns the script; up to a minute earlier, as it looks every 30 seconds."""
+"""So long before the end Slurm warns the script, or a quarter of the time if that is less; up to a minute
+earlier, as it looks every 30 seconds."""
 
 
 class Slurm:
@@ -63,7 +64,6 @@ def _directives(request: Request) -> list[str]:
         "--account": request.account,
         request.machine.queue_option: request.queue,
         "--constraint": request.constraint,
-        "--cpus-per-task": request.cpus_per_worker,
         "--gpus-per-node": request.gpus_per_node or None,
         "--mail-user": request.email,
         "--mail-type": request.email and "END,FAIL",
@@ -71,8 +71,9 @@ def _directives(request: Request) -> list[str]:
     return [
         f"--job-name={request.job_name}",
         f"--nodes={request.nodes}",
-        # Room for the master on the first node; what it would be on the others stays empty.
-        f"--ntasks-per-node={request.workers_per_node + 1}",
+        # A task is a core here, as the launcher knows how many ranks there are: with --cpus-per-task every
+        # node would need a worker's cores for the master too; --mincpus gets no more cores than tasks.
+        f"--ntasks-per-node={request.cores_per_node}",
         f"--time={request.walltime}",
         # The last word counts: the user's, where a machine has one on the same.
         *request.machine.directives,
@@ -80,12 +81,12 @@ def _directives(request: Request) -> list[str]:
         f"--output={request.output}",
         "--open-mode=append",
         "--requeue",
-        f"--signal=B:USR1@{NOTICE_S}",
+        f"--signal=B:USR1@{min(NOTICE_S, request.walltime_s // 4)}",
     ]
 
 
 def _requeue() -> list[str]:
     return [
-        'echo "job.sh: the time is up; Slurm is to start this job again"',
+        'echo "job.sh: not done yet; Slurm is to start this job again"',
         'scontrol requeue "$SLURM_JOB_ID" && sleep 120    # in which Slurm ends this script',
     ]

@@ -63,7 +63,7 @@ launch=(mpirun -np 9 --map-by node --bind-to none /venv/bin/deephpo)
 trap 'warned=1; kill -USR1 "$search"' USR1
 {LIFE}
 if [ $rc = 75 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt 3 ]; then
-    echo "job.sh: the time is up; Slurm is to start this job again"
+    echo "job.sh: not done yet; Slurm is to start this job again"
     scontrol requeue "$SLURM_JOB_ID" && sleep 120    # in which Slurm ends this script
 fi
 [ $rc != 75 ] || echo "job.sh: not done yet; to go on: sbatch /scratch/runs/h6/job.sh"
@@ -93,7 +93,7 @@ launch=(mpirun -np 9 --map-by node --bind-to none /venv/bin/deephpo)
 exec >>"$run/job.out" 2>&1
 {LIFE}
 if [ $rc = 75 ] && [ "${{DEEPHPO_RESTARTS:-0}}" -lt 3 ]; then
-    echo "job.sh: the time is up; another job is to go on"
+    echo "job.sh: not done yet; another job is to go on"
     count=$((${{DEEPHPO_RESTARTS:-0}} + 1))
     qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count /scratch/runs/h6/job.sh && exit 75
 fi
@@ -122,8 +122,6 @@ def added(request_for):
 WISHES = {
     "account": ("m1234", "#SBATCH --account=m1234", "#PBS -A m1234"),
     "queue": ("debug", "#SBATCH --partition=debug", "#PBS -q debug"),
-    "modules": (("gcc/12",), "module load gcc/12", "module load gcc/12"),
-    "environment": ((("DATA", "my data"),), "export DATA='my data'", "export DATA='my data'"),
     "constraint": (
         "a100",
         "#SBATCH --constraint=a100",
@@ -131,7 +129,7 @@ WISHES = {
     ),
     "cpus_per_worker": (
         7,
-        "#SBATCH --cpus-per-task=7",
+        "#SBATCH --ntasks-per-node=29",
         "#PBS -l select=2:ncpus=29:mpiprocs=5:ngpus=4",
     ),
 }
@@ -142,6 +140,41 @@ def test_each_wish_is_one_line(wish, added):
     value, slurm, pbs = WISHES[wish]
     assert added("slurm", **{wish: value})[0] == [slurm]
     assert added("pbs", **{wish: value})[0] == [pbs]
+
+
+FORWARDED = "mpirun -np 9 --map-by node --bind-to none {} /venv/bin/deephpo"
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_variables_are_set_and_handed_on_to_other_nodes(name, added):
+    new, gone = added(name, environment=(("DATA", "my data"), ("A", "1")))
+    assert new == ["export DATA='my data'", "export A=1", f"launch=({FORWARDED.format('-x DATA -x A')})"]
+    assert len(gone) == 1
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_what_modules_change_is_handed_on_if_it_is_there(name, added):
+    load, launch = added(name, modules=("gcc/12",))[0]
+    assert load == "module load gcc/12"
+    shown = f"module() {{ :; }}; PATH=/p; unset LD_LIBRARY_PATH; PYTHONPATH=; {launch}; echo ${{launch[@]}}"
+    words = subprocess.check_output(["/bin/bash", "-c", shown], text=True).strip()
+    assert words == FORWARDED.format("-x PATH")
+
+
+@pytest.mark.parametrize("name", sorted(LAUNCHERS.keys() - {"mpirun", "mpirun-ulfm"}))
+def test_other_launchers_hand_all_variables_on_by_themselves(name, request_for):
+    plain = {"launcher": launcher_of(name)}
+    before, after = (
+        scheduler_of("slurm").script(request_for(**plain, **changes)).splitlines()
+        for changes in ({}, {"environment": (("DATA", "1"),), "modules": ("gcc",)})
+    )
+    assert [line for line in after if line not in before] == ["module load gcc", "export DATA=1"]
+
+
+@pytest.mark.parametrize(("walltime_s", "notice_s"), [(60, 15), (120, 30), (240, 60), (7200, 60)])
+def test_short_jobs_are_warned_later(walltime_s, notice_s, request_for):
+    lines = scheduler_of("slurm").script(request_for(walltime_s=walltime_s)).splitlines()
+    assert f"#SBATCH --signal=B:USR1@{notice_s}" in lines
 
 
 def test_mail_is_sent_at_the_end(added):
