@@ -158,8 +158,9 @@ def _log_overhead(session: Session) -> None:
 
 
 def headline(session: Session, place: str, directory: RunDirectory) -> str:
-    """Return what is searched, how and where, in two lines."""
+    """Return what is searched, how and where, in two lines, and in a batch job in which, in another."""
     from deephpo import __version__
+    from deephpo.schedulers.job import job_line
     from deephpo.stopping.create import NO_RULE
 
     declaration, options = session.declaration, session.options
@@ -175,6 +176,8 @@ def headline(session: Session, place: str, directory: RunDirectory) -> str:
         f"over {space}",
         f"{how} · seed {options.seed} · {place} · {directory.path}",
     ]
+    if (job := job_line()) is not None:
+        lines.append(job)
     if session.state.trials:
         lines.append(
             f"resumed: {session.backlog.settled} trials done, {len(session.backlog.waiting)} go out again"

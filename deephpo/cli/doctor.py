@@ -18,6 +18,7 @@ from deephpo.drivers.launch import launch_of
 from deephpo.errors import how_to_install
 from deephpo.hardware.devices import visible_devices
 from deephpo.report.summary import table
+from deephpo.schedulers.job import job_line
 
 DESCRIPTION = """Show what this machine offers to a search: packages, MPI, cores, GPUs, the batch system.
 Started by mpirun or srun, as a search would be, show which rank is where, with which GPU and cores, and what
@@ -136,9 +137,10 @@ def _silence_of_nvml() -> str | None:
 
 
 def _scheduler() -> str | None:
-    for variable, name in (("SLURM_JOB_ID", "Slurm"), ("PBS_JOBID", "PBS"), ("LSB_JOBID", "LSF")):
-        if variable in os.environ:
-            return f"{name}, job {os.environ[variable]}"
+    if (job := job_line()) is not None:
+        return job
+    if "LSB_JOBID" in os.environ:
+        return f"LSF job {os.environ['LSB_JOBID']}"
     return next(
         (name for name, command in (("Slurm", "sbatch"), ("PBS", "qsub")) if shutil.which(command)), None
     )

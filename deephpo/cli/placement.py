@@ -9,6 +9,7 @@ from deephpo.drivers.placement import Seat, flaws_of, seats_of
 from deephpo.drivers.world import MASTER, World, join_world
 from deephpo.hardware.devices import VARIABLES
 from deephpo.report.summary import table
+from deephpo.schedulers.job import job_line
 
 
 def look_around() -> tuple[World, dict[str, Any]]:
@@ -21,6 +22,7 @@ def look_around() -> tuple[World, dict[str, Any]]:
     if world.rank != MASTER:
         return world, {}
     return world, {
+        "job": job_line(),
         "library": world.library,
         "thread_level": world.thread_level,
         "survives": world.survives,
@@ -46,6 +48,7 @@ def placement_lines(found: dict[str, Any]) -> list[str]:
     rows = [(s["host"], str(s["rank"]), s["role"], _devices(s), _cores(s)) for s in seats]
     dies = "costs its trial a retry (ULFM)" if found["survives"] else "ends the job (no ULFM)"
     return [
+        *([f"job         {found['job']}"] if found["job"] else []),
         f"MPI         {found['library']}, {found['thread_level']}; a rank that dies {dies}",
         "",
         *table(("host", "rank", "role", "its trials see", "cores"), rows, [False, True, False, False, True]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deephpo.errors import LaunchError
@@ -12,10 +12,15 @@ PATIENCE_S = 60.0
 """Busy batch systems answer late."""
 
 
-def answer(command: Sequence[str]) -> str:
-    """Return what a command prints; nothing if it cannot tell."""
+def answer(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    """Return what a command prints; nothing if it cannot tell.
+
+    environment: its variables; None: those of this process.
+    """
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+        ended = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_S, check=True, env=environment
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return ended.stdout.strip()

@@ -48,10 +48,10 @@ def test_what_is_missing_comes_with_its_cure(said, monkeypatch):
 
 @pytest.mark.parametrize(
     ("variable", "told"),
-    [("SLURM_JOB_ID", "Slurm, job 17"), ("PBS_JOBID", "PBS, job 17"), ("LSB_JOBID", "LSF, job 17")],
+    [("SLURM_JOB_ID", "Slurm job 17"), ("PBS_JOBID", "PBS job 17"), ("LSB_JOBID", "LSF job 17")],
 )
 def test_the_batch_system_is_told_with_its_job(variable, told, said, monkeypatch):
-    for name in ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID"):
+    for name in ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "PBS_JOBID", "PBS_NODEFILE", "LSB_JOBID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, "17")
     assert json.loads(said("doctor", "--json"))["scheduler"] == told

@@ -1,5 +1,6 @@
 """The life of a search on a real Slurm: warned, requeued, cancelled, its nodes lost; nothing is."""
 
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -29,6 +30,21 @@ problem = Problem([Float("x", 0.0, 1.0), Float("y", 0.0, 1.0)], run, objective="
 def slow(problem_file):
     """Return a function that makes a problem whose trials take so many seconds."""
     return lambda seconds: problem_file(SLOW.format(seconds=seconds), "slow.py")
+
+
+WANTED = (
+    "OMPI_ALLOW_RUN_AS_ROOT",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+    "PRTE_MCA_prte_tmpdir_base",
+    "PYTHONPATH",
+)
+
+
+@pytest.fixture
+def through_qsub(cluster):
+    """Return what else to say to `deephpo submit`: qsub hands no variables of the login node on."""
+    variables = [f"{name}={value}" for name, value in cluster.environment.items() if name in WANTED]
+    return ("--scheduler", "pbs", "--env", *variables)
 
 
 @pytest.fixture
@@ -69,7 +85,7 @@ def test_a_search_that_is_longer_than_its_job_is_warned_and_requeued_until_it_is
         cluster.until(job, lambda said, restart=restart: said["Restarts"] == restart)
     said = cluster.wait(job)
     assert said["JobState"] == "COMPLETED"
-    assert cluster.output(said).count("the time is up; Slurm is to start this job again") == 2
+    assert cluster.output(said).count("not done yet; Slurm is to start this job again") == 2
     assert [record.exit_code for record in records_of(run, Finished)] == [75, 75, 0]
     assert sorted(completed(run)) == list(range(40))
     cluster.run(BIN / "deephpo", "search", problem, *search, "--workers", 1, "--run-dir", undisturbed)
@@ -78,13 +94,39 @@ def test_a_search_that_is_longer_than_its_job_is_warned_and_requeued_until_it_is
 
 def test_a_chain_ends_where_it_was_to_end(cluster, slow, tmp_path, completed):
     run = tmp_path / "run"
-    words = ("--trials", 1000, "--search", "random", "--walltime", "10m", "--run-dir", run)
+    words = ("--trials", 1000, "--search", "random", "--walltime", "10m", "--chain", 1, "--run-dir", run)
     job = cluster.submit(slow(0.2), *words, nodes=1, workers=2)
-    cluster.until(job, has_results(run, completed, 4))
-    cluster.run("scancel", "--batch", "--signal=USR1", job)
+    for start in (0, 1):
+        cluster.until(job, lambda said, start=start: said["Restarts"] == str(start))
+        cluster.until(job, has_results(run, completed, 4 + 4 * start))
+        cluster.run("scancel", "--batch", "--signal=USR1", job)
     said = cluster.wait(job)
-    assert (said["JobState"], said["ExitCode"]) == ("FAILED", "75:0")
+    assert (said["JobState"], said["ExitCode"], said["Restarts"]) == ("FAILED", "75:0", "1")
     assert f"not done yet; to go on: sbatch {run}/job.sh" in cluster.output(said)
+
+
+def test_jobs_whose_time_is_up_are_followed_by_others(
+    cluster, slow, tmp_path, completed, records_of, through_qsub
+):
+    """Slurm warns and starts the same job again; under PBS there is no warning, and there is another job."""
+    by_slurm, by_pbs, problem = tmp_path / "slurm", tmp_path / "pbs", slow(0.5)
+    words = ("--search", "random", "--walltime", "1m", "--chain", 3)
+    job = cluster.submit(problem, *words, "--trials", 100, "--run-dir", by_slurm, nodes=1, workers=1)
+    more = ("--trials", 130, "--run-dir", by_pbs, *through_qsub)
+    first = cluster.submit(problem, *words, *more, nodes=1, workers=1)
+    assert cluster.wait(job, 240)["JobState"] == "COMPLETED"
+    assert cluster.wait(first)["ExitCode"] == "75:0"
+    second = re.search(r"another job is to go on\n(\d+)", (by_pbs / "job.out").read_text())[1]
+    assert cluster.wait(second)["JobState"] == "COMPLETED"
+    assert f"Slurm job {second}, on 1 node: node" in (by_pbs / "job.out").read_text()  # which it is, beneath
+    assert re.search(rf"Slurm job {job}, start 2, on 1 node: node\d\n", cluster.output(cluster.job(job)))
+    ends = {run: [end.reason for end in records_of(run, Finished)] for run in (by_slurm, by_pbs)}
+    assert set(ends[by_slurm][:-1]) == {"stopped by SIGUSR1"}
+    assert len(ends[by_slurm]) >= 2
+    assert len(ends[by_pbs]) == 2
+    assert "time is up" in ends[by_pbs][0]
+    assert sorted(completed(by_slurm)) == list(range(100))
+    assert sorted(completed(by_pbs)) == list(range(130))
 
 
 def test_a_search_that_was_cancelled_goes_on_with_another_number_of_nodes(cluster, slow, tmp_path, completed):
@@ -129,21 +171,14 @@ def run(config, ctx):
 
 problem = Problem([Float("x", 0.0, 1.0)], run, objective="loss")
 """
-WANTED = (
-    "OMPI_ALLOW_RUN_AS_ROOT",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
-    "PRTE_MCA_prte_tmpdir_base",
-    "PYTHONPATH",
-)
-"""qsub hands no variables of the login node on."""
 
 
-def test_the_script_for_pbs_goes_through_qsub_to_its_end(cluster, problem_file, tmp_path, records_of):
+def test_the_script_for_pbs_goes_through_qsub_to_its_end(
+    cluster, problem_file, tmp_path, records_of, through_qsub
+):
     run = tmp_path / "run"
     words = ("--trials", 160, "--search", "random", "--walltime", "10m", "--run-dir", run)
-    variables = [f"{name}={value}" for name, value in cluster.environment.items() if name in WANTED]
-    environment = ("--scheduler", "pbs", "--env", *variables)
-    job = cluster.submit(problem_file(NODE_FILE), *words, *environment, nodes=4)
+    job = cluster.submit(problem_file(NODE_FILE), *words, *through_qsub, nodes=4)
     said = cluster.wait(job)
     assert said["JobState"] == "COMPLETED", cluster.output(said)
     assert "16 MPI workers" in (run / "job.out").read_text()
