@@ -18,6 +18,7 @@ from deephpo.drivers.local import cores_here
 from deephpo.engine.backlog import Backlog, backlog_of
 from deephpo.engine.coordinator import Coordinator
 from deephpo.engine.deadline import Deadline, notice_s
+from deephpo.engine.events import Write
 from deephpo.engine.loop import Driver, SearchLoop
 from deephpo.engine.replay import learn, replay
 from deephpo.engine.suggester import Suggester
@@ -35,7 +36,7 @@ from deephpo.storage.journal import Journal, Place, read_journal
 from deephpo.storage.observations import read_observations
 from deephpo.storage.ownership import claim
 from deephpo.storage.recorder import RunRecorder, Watcher
-from deephpo.storage.records import Begun, Learned, Resumed
+from deephpo.storage.records import Begun, Finished, Learned, Resumed
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 from deephpo.worker.description import describe
@@ -119,8 +120,36 @@ class Session:
         workers, lease_s: as in Terms.  listen: is given the function that asks for the end.
         Raises JournalFullError when nothing can be recorded any more.
         """
+        freezer = Freezer()
+        recorder = RunRecorder(self.journal, self.state, [*watchers, freezer])
+        coordinator = Coordinator(self._terms(workers, lease_s), self.backlog, self.judge)
+        loop = SearchLoop(coordinator, suggester, driver, recorder, self.began_s)
+        listen(loop.request_stop)
+        try:
+            recorder.write([self.opening] if self.learned is None else [self.opening, self.learned])
+            return loop.run()
+        finally:
+            suggester.close()  # the loop may never have run
+            self.sizing.close()
+            freezer.thaw()
+            driver.close()
+            self.journal.close()
+
+    def foregone_end(self) -> Finished | None:
+        """Return how the search would end before any trial began; None if there is something to do."""
+        coordinator = Coordinator(self._terms(self.workers, None), self.backlog, self.judge)
+        actions = coordinator.handle([], self.began_s)
+        records = [action.record for action in actions if isinstance(action, Write)]
+        return next((record for record in records if isinstance(record, Finished)), None)
+
+    def give_up(self) -> None:
+        """Give back what it holds, in the place of running it."""
+        self.sizing.close()
+        self.journal.close()
+
+    def _terms(self, workers: int | None, lease_s: float | None) -> Terms:
         options, declaration = self.options, self.declaration
-        terms = Terms(
+        return Terms(
             options.trials,
             self.deadline,
             direction=declaration.direction,
@@ -136,20 +165,6 @@ class Session:
             synchronous=options.synchronous,
             ranks_per_trial=self.sizing.expected,
         )
-        freezer = Freezer()
-        recorder = RunRecorder(self.journal, self.state, [*watchers, freezer])
-        coordinator = Coordinator(terms, self.backlog, self.judge)
-        loop = SearchLoop(coordinator, suggester, driver, recorder, self.began_s)
-        listen(loop.request_stop)
-        try:
-            recorder.write([self.opening] if self.learned is None else [self.opening, self.learned])
-            return loop.run()
-        finally:
-            suggester.close()  # the loop may never have run
-            self.sizing.close()
-            freezer.thaw()
-            driver.close()
-            self.journal.close()
 
 
 def begin(
@@ -158,18 +173,20 @@ def begin(
     run_dir: Path | None,
     keep: bool = True,
     workers: int | None = None,
+    real_time: bool = True,
 ) -> Session:
     """Return a new search; raises UserError for all that is wrong, before anything is written.
 
     run_dir: where it is kept, None for the default place.  keep: whether it is kept at all.  workers: how
-    many there are; None: as the options say, else as many as there are cores.
+    many there are; None: as the options say, else as many as there are cores.  real_time: as of Session.
     """
     declaration = describe(target)
     options = with_rule(options, declaration)
     judge = judge_of(declaration, options)
     search = _search(declaration, options)
     learned = None if options.warm_start is None else _learn(search, declaration, options.warm_start)
-    seconds_left()
+    if real_time:
+        seconds_left()
     workers = workers or options.workers or cores_here()
     sizing = sizing_of(target, declaration, options.ranks_per_trial, workers)
     try:
@@ -188,6 +205,7 @@ def begin(
         journal,
         directory,
         opening,
+        real_time,
         learned=learned,
         workers=workers,
         sizing=sizing,
@@ -225,17 +243,19 @@ def resume(
     change: Callable[[SearchOptions], SearchOptions],
     accept: bool,
     workers: int | None = None,
+    ready: bool = True,
 ) -> Session:
     """Return the search of a run directory where it stopped.
 
     change: from its options to those that it goes on with.  accept: whether the problem may have changed
-    harmlessly.  workers: as for :func:`begin`.  Raises UserError if there is no run, if another search is
+    harmlessly.  workers: as for :func:`begin`.  ready: whether it is to run; otherwise its model is not made
+    anew, which takes time.  Raises UserError if there is no run, if another search is
     writing to it, or if the problem changed.
     """
     directory.require()
     journal = Journal(directory.journal, resume=True)
     try:
-        return _take_over(directory, journal, change, accept, workers)
+        return _take_over(directory, journal, change, accept, workers, ready)
     except BaseException:
         journal.close()  # and with it the claim
         raise
@@ -247,6 +267,7 @@ def _take_over(
     change: Callable[[SearchOptions], SearchOptions],
     accept: bool,
     workers: int | None,
+    ready: bool,
 ) -> Session:
     place = Place()
     records = list(read_journal(directory.journal, place))
@@ -269,7 +290,7 @@ def _take_over(
     judge = judge_of(declaration, options)
     judge.recall(records)
     search = _search(declaration, options)
-    differs = replay(search, records, _interim(declaration, options))
+    differs = replay(search, records, _interim(declaration, options)) if ready else None
     if differs is not None and recorded == declaration:
         _say(
             f"From trial {differs} on the journal differs from what this installation would suggest (another "

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = resolve(arguments)
     durations = parse_durations(arguments.duration or DEFAULT, options.seed)
     keep = options.run_dir is not None
-    session = begin(arguments.problem, options, options.run_dir, keep, arguments.workers)
+    session = begin(arguments.problem, options, options.run_dir, keep, arguments.workers, real_time=False)
     if session.directory is not None:
         write_config(session, session.directory, f"simulated, {arguments.workers} workers")
     exit_code, clock = play(session, arguments.workers, durations, arguments.duration is None)

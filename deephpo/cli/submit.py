@@ -180,11 +180,10 @@ def _search_to_begin(
             f"--time-limit ({options.time_limit_s:.0f} s) must not be longer than --walltime "
             f"({arguments.walltime:.0f} s). A search that needs several jobs has --chain, and no time limit."
         )
-    session = begin(arguments.problem, options, None, keep=False, workers=workers)
-    session.sizing.close()
-    session.journal.close()
+    session = begin(arguments.problem, options, None, keep=False, workers=workers, real_time=False)
+    session.give_up()
     directory = RunDirectory(options.run_dir or default_directory(session.declaration))
-    if directory.journal.exists():
+    if directory.holds_run():
         raise RunDirectoryError(
             f"{directory.path} already holds a run: `deephpo submit {directory.path}` resumes it."
         )
@@ -194,9 +193,12 @@ def _search_to_begin(
 def _run_to_resume(
     arguments: argparse.Namespace, words: list[str], workers: int
 ) -> tuple[str, Path, list[str]]:
-    """Return the problem's name and the run directory; there is nothing to be told to `deephpo resume`."""
-    from deephpo.storage.journal import read_journal
-    from deephpo.storage.run_state import RunState
+    """Return the problem's name and the run directory; there is nothing to be told to `deephpo resume`.
+
+    The search is put together as in the job, and refused as there, if it must be.
+    """
+    from deephpo.cli.session import resume
+    from deephpo.engine.coordinator import CAN_BE_RESUMED
 
     if words != [arguments.problem]:
         raise OptionError(
@@ -204,10 +206,16 @@ def _run_to_resume(
             f"{' '.join(word for word in words if word != arguments.problem)}."
         )
     directory = RunDirectory(Path(arguments.problem))
-    declaration = RunState(read_journal(directory.journal)).declaration
-    if declaration is None:
-        raise RunDirectoryError(f"{directory.journal} has no first record: the search had not begun.")
-    return declaration.name, directory.path, []
+    session = resume(directory, lambda options: options, accept=False, workers=workers, ready=False)
+    session.real_time = False
+    end = session.foregone_end()
+    session.give_up()
+    if end is not None:
+        cure = f" More trials: deephpo resume {directory.path} --trials N" * (end.exit_code != CAN_BE_RESUMED)
+        raise RunDirectoryError(
+            f"The search in {directory.path} would end at once, with {workers} workers: {end.reason}.{cure}"
+        )
+    return session.declaration.name, directory.path, []
 
 
 def _passed_on(words: Sequence[str]) -> list[str]:

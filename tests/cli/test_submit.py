@@ -1,9 +1,19 @@
 """``deephpo submit``: what it shows, writes and refuses; what becomes of jobs: tests/schedulers."""
 
+import time
+from pathlib import Path
+
 import pytest
 
+from deephpo.cli.main import main
+from deephpo.cli.session import resume
 from deephpo.storage.run_directory import RunDirectory
 
+QUICK = """
+from deephpo import Float, Problem
+
+problem = Problem([Float("x", 0.0, 1.0)], lambda config, ctx: config["x"], objective="loss")
+"""
 JOB = ["--scheduler", "slurm", "--nodes", "2", "--gpus-per-node", "4", "--walltime", "2:00:00"]
 
 
@@ -71,15 +81,68 @@ def test_workers_may_have_several_gpus_or_none(problem, said):
     assert "12 workers, 12 on each node, without GPUs" in none
 
 
-def test_a_run_goes_on_with_another_number_of_nodes(problem, said, sbatch, tmp_path):
+def test_a_run_goes_on_with_another_number_of_nodes(stopped, said, sbatch):
     sbatch()
-    run = tmp_path / "run"
-    said("search", problem, "--trials", 3, "--search", "random", "--workers", 1, "--run-dir", run)
+    run, _ = stopped()
+    before = RunDirectory(run).journal.read_bytes()
     out = said("submit", run, *JOB)
-    assert "quick on Slurm: 2 nodes" in out
+    assert "left on Slurm: 2 nodes" in out
+    assert RunDirectory(run).journal.read_bytes() == before
     script = RunDirectory(run).script.read_text()
     assert '"${launch[@]}" resume "$run" &' in script
     assert '"${launch[@]}" search' not in script
+
+
+@pytest.fixture
+def stopped(problem_file, tmp_path):
+    """Return a function: the directory of a run of which ten trials are left, and its problem's file."""
+
+    def begun(source=QUICK):
+        problem = problem_file(source, "left.py")
+        words = ["--search", "random", "--trials", "10", "--workers", "2", "--run-dir", str(tmp_path / "run")]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DEEPHPO_END_TIME", str(time.time() - 1))  # a batch job whose time is up
+            assert main(["search", problem, *words]) == 75
+        return tmp_path / "run", Path(problem)
+
+    return begun
+
+
+def test_a_run_that_is_done_is_not_submitted(problem, said, refusal, sbatch, tmp_path):
+    given, run = sbatch(), tmp_path / "run"
+    said("search", problem, "--trials", 3, "--search", "random", "--workers", 1, "--run-dir", run)
+    sentence = refusal("submit", run, *JOB)
+    assert f"{run} would end at once, with 8 workers: all 3 trials are done" in sentence
+    assert f"More trials: deephpo resume {run} --trials N" in sentence
+    assert not given.exists()
+
+
+def test_a_run_that_is_alive_is_not_submitted(stopped, refusal, sbatch):
+    given, (run, _) = sbatch(), stopped()
+    alive = resume(RunDirectory(run), lambda options: options, accept=False)
+    assert "Another search is writing to" in refusal("submit", run, *JOB)
+    alive.give_up()
+    assert not given.exists()
+
+
+def test_a_run_whose_problem_is_gone_or_another_is_not_submitted(stopped, refusal, sbatch):
+    given, (run, problem) = sbatch(), stopped()
+    source = problem.read_text()
+    problem.write_text(source.replace('"loss"', '"cost"'))
+    assert "The problem is not the one of this run any more" in refusal("submit", run, *JOB)
+    problem.write_text("import nowhere\n")
+    assert "nowhere" in refusal("submit", run, *JOB)
+    problem.unlink()
+    assert str(problem) in refusal("submit", run, *JOB)
+    assert not given.exists()
+
+
+def test_a_run_whose_trials_need_more_workers_is_not_submitted(stopped, refusal, said, sbatch):
+    given, (run, _) = sbatch(), stopped(QUICK.replace('"loss")', '"loss", ranks=2)'))
+    words = ("--scheduler", "slurm", "--gpus-per-node", 1, "--walltime", "1h")
+    assert "For a trial on 2 ranks there must be 2 workers" in refusal("submit", run, *words, "--nodes", 1)
+    assert not given.exists()
+    assert "2 workers, 1 on each node" in said("submit", run, *words, "--nodes", 2)
 
 
 REFUSED = {
@@ -119,8 +182,6 @@ def test_a_run_takes_no_options_of_a_search(problem, refusal, said, tmp_path):
 
 
 def test_what_the_batch_system_says_when_it_refuses_is_said(problem, sbatch, tmp_path, capfd):
-    from deephpo.cli.main import main
-
     sbatch(exit_code=1)
     assert main(["submit", problem, *JOB, "--run-dir", str(tmp_path / "run")]) == 2
     assert (

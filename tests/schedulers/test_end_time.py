@@ -4,9 +4,15 @@ import time
 
 import pytest
 
+from deephpo.cli.main import main
 from deephpo.schedulers.create import scheduler_of
 from deephpo.schedulers.end_of_job import MARGIN_S, seconds_left
 
+PROBLEM = """
+from deephpo import Float, Problem
+
+problem = Problem([Float("x", 0.0, 1.0)], lambda config, ctx: config["x"], objective="loss")
+"""
 QSTAT = """Job Id: 12.head
     Job_Name = hartmann6
     job_state = R
@@ -63,6 +69,19 @@ def test_a_search_in_a_job_that_somebody_else_wrote_asks_the_batch_system(saying
     end = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 3600))
     saying("squeue", f"{end}\n")
     assert seconds_left({"SLURM_JOB_ID": "12"}) == pytest.approx(3600 - MARGIN_S, abs=5)
+
+
+def test_a_simulation_asks_nobody(tmp_path, problem_file, monkeypatch):
+    (tmp_path / "squeue").write_text(f"#!/bin/bash\ntouch {tmp_path}/asked\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    problem = problem_file(PROBLEM)
+    assert main(["simulate", problem, "--search", "random", "--trials", "2", "--workers", "1"]) == 0
+    assert not (tmp_path / "asked").exists()
+    words = ["search", problem, "--search", "random", "--trials", "2", "--workers", "1"]
+    assert main([*words, "--run-dir", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "asked").exists()
 
 
 def test_the_job_scripts_own_clock_comes_first():
