@@ -25,8 +25,8 @@ class Backlog:
     succeeded: int = 0
     best: float | None = None
     """The best value of all that were settled."""
-    since_best: int = 0
-    """How many were settled after it."""
+    since_best: frozenset[int] = frozenset()
+    """The trials that were settled after it."""
     node_s: float = 0.0
     """How long the hosts of the workers were there, all together."""
     starts: Counter[int] = field(default_factory=Counter)
@@ -95,7 +95,7 @@ class _Books:
             settled=self._settled,
             succeeded=self._succeeded,
             best=self._incumbent.value,
-            since_best=self._incumbent.since,
+            since_best=frozenset(self._incumbent.since),
             node_s=self._node_time.total_s(0.0 if self._last is None else self._last.time_s),
             starts=Counter({k: starts[k] for k in kept if k in starts}),
             losses=Counter({k: losses[k] for k in kept if k in losses}),
@@ -109,12 +109,13 @@ class _Books:
             self._paused[trial.id] = trial
         self._settled += 1
         self._succeeded += outcome.value is not None
-        self._incumbent.take(outcome.value)
+        self._incumbent.take(trial.id, outcome.value)
 
     def _reopen(self, trial_id: int) -> None:
         self._open[trial_id] = self._paused.pop(trial_id)
         self._settled -= 1
         self._succeeded -= 1
+        self._incumbent.reopen(trial_id)
 
 
 def _lost_with(loss: WorkerLost, before: Ended) -> bool:

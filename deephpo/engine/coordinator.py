@@ -274,7 +274,7 @@ class Coordinator:
         """Let stopped trials go on that are among the best by now; they go out before all others."""
         actions: list[Action] = []
         while (trial_id := self._judge.promotion()) is not None:
-            self._standing.reopen()
+            self._standing.reopen(trial_id)
             self._buffer.put_back(self._paused.pop(trial_id))
             actions.append(Write(Promoted(now_s, trial_id)))
         return actions

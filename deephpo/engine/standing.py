@@ -31,15 +31,16 @@ class Standing:
         """Take note of how a trial ended."""
         self.settled += 1
         self.succeeded += outcome.value is not None
-        self._incumbent.take(outcome.value)
+        self._incumbent.take(outcome.trial_id, outcome.value)
         self._unproven = self._unproven and outcome.state is TrialState.FAILED
         if self._unproven:
             self._failures[outcome.reason] += 1
 
-    def reopen(self) -> None:
+    def reopen(self, trial_id: int) -> None:
         """Take note that a trial that was stopped, and has a value, is not settled after all."""
         self.settled -= 1
         self.succeeded -= 1
+        self._incumbent.reopen(trial_id)
 
     def end(self, node_s: float) -> str | None:
         """Return why the search is at its end, None if it is not; node_s: for how long it had its hosts."""
@@ -48,7 +49,8 @@ class Standing:
             return f"the goal of {terms.goal:g} is reached, with {incumbent.value:g}"
         if terms.trials is not None and self.settled >= terms.trials:
             return f"all {terms.trials} trials are done"
-        if terms.plateau is not None and incumbent.value is not None and incumbent.since >= terms.plateau:
+        in_vain = len(incumbent.since)
+        if terms.plateau is not None and incumbent.value is not None and in_vain >= terms.plateau:
             return f"{terms.plateau} trials in a row were no better than {incumbent.value:g}"
         if terms.node_hours is not None and node_s >= 3600 * terms.node_hours:
             return f"{terms.node_hours:g} node-hours are used"

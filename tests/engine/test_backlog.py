@@ -120,7 +120,9 @@ def valued(trial_id, value, state=TrialState.COMPLETED):
     return Ended(3600.0, 1, Outcome(trial_id, state, value))
 
 
-@pytest.mark.parametrize(("direction", "best", "since"), [("minimize", 0.2, 4), ("maximize", 0.8, 2)])
+@pytest.mark.parametrize(
+    ("direction", "best", "since"), [("minimize", 0.2, {2, 3, 4, 5}), ("maximize", 0.8, {4, 5})]
+)
 def test_the_best_is_remembered_and_what_came_after_it(direction, best, since):
     begun = Begun(0.0, "0.1.0", "head", "demo.py", {"direction": direction}, {})
     ends = [

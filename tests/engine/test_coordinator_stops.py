@@ -344,12 +344,16 @@ class TestTheEndOfTheSearch:
         ("terms", "exit_code"), [({"goal": 0.2}, 0), ({"plateau": 5}, 0), ({"node_hours": 2.0}, 0)]
     )
     def test_a_search_that_is_resumed_at_its_end_ends_at_once(self, terms, exit_code):
-        backlog = Backlog(suggested=6, settled=6, succeeded=6, best=0.2, since_best=5, node_s=7200.0)
+        backlog = Backlog(
+            suggested=6, settled=6, succeeded=6, best=0.2, since_best=frozenset(range(1, 6)), node_s=7200.0
+        )
         game = Game(backlog=backlog, **terms)
         assert (game.exit_code, of(game.actions, Start)) == (exit_code, [])
 
     def test_a_resumed_search_counts_on_from_where_it_was(self):
-        backlog = Backlog(suggested=6, settled=6, succeeded=6, best=0.2, since_best=4, node_s=7000.0)
+        backlog = Backlog(
+            suggested=6, settled=6, succeeded=6, best=0.2, since_best=frozenset(range(2, 6)), node_s=7000.0
+        )
         game = Game(backlog=backlog, plateau=5, node_hours=2.0)
         game.tell(after_s=190.0)
         assert game.exit_code is None
@@ -378,7 +382,7 @@ def test_a_run_with_stopped_trials_comes_back_from_its_journal(tmp_path, declara
     assert list(map(repr, read)) == list(map(repr, written))  # NaN is not equal to itself
     state, backlog = RunState(read), backlog_of(read)
     assert state.counts == {STOPPED: 3, COMPLETED: 1}
-    assert (backlog.settled, backlog.succeeded, backlog.best, backlog.since_best) == (4, 4, 0.3, 1)
+    assert (backlog.settled, backlog.succeeded, backlog.best, backlog.since_best) == (4, 4, 0.3, {3})
     again = judge()
     again.recall(read)
     assert again.hear(Report(9, 2, {"loss": 0.7})) is not None

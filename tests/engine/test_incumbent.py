@@ -7,9 +7,9 @@ from deephpo.engine.incumbent import Incumbent
 
 def after(direction, *values):
     incumbent = Incumbent(direction)
-    for value in values:
-        incumbent.take(value)
-    return incumbent.value, incumbent.since
+    for trial_id, value in enumerate(values):
+        incumbent.take(trial_id, value)
+    return incumbent.value, len(incumbent.since)
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,24 @@ def test_the_best_stands_and_those_after_it_are_counted(values, lowest, highest)
 def test_it_reaches_what_is_no_better(direction, worse, better):
     incumbent = Incumbent(direction)
     assert not incumbent.reaches(worse)
-    incumbent.take(0.5)
+    incumbent.take(0, 0.5)
     assert [incumbent.reaches(mark) for mark in (worse, 0.5, better)] == [True, True, False]
 
 
 def test_it_goes_on_where_it_was():
-    incumbent = Incumbent("minimize", 0.5, 3)
-    incumbent.take(0.6)
-    assert (incumbent.value, incumbent.since) == (0.5, 4)
-    incumbent.take(0.4)
-    assert (incumbent.value, incumbent.since) == (0.4, 0)
+    incumbent = Incumbent("minimize", 0.5, {1, 2, 4})
+    incumbent.take(5, 0.6)
+    assert (incumbent.value, incumbent.since) == (0.5, {1, 2, 4, 5})
+    incumbent.take(6, 0.4)
+    assert (incumbent.value, incumbent.since) == (0.4, set())
+
+
+def test_one_that_goes_on_counts_once_and_not_while_it_runs():
+    incumbent = Incumbent("minimize", 0.5, {1, 2})
+    incumbent.reopen(1)
+    assert incumbent.since == {2}
+    incumbent.take(1, 0.6)
+    assert incumbent.since == {1, 2}
+    incumbent.reopen(0)  # it was settled before the best
+    incumbent.take(0, 0.7)
+    assert incumbent.since == {0, 1, 2}

@@ -28,10 +28,10 @@ BEGUN = Begun(0.0, "0.1.0", "here", "p.py", {"direction": "minimize"}, {})
 class Game:
     """One worker, four trials, rungs at the steps 1, 2 and 4; and all that was written."""
 
-    def __init__(self, promote=True, backlog=None, records=()):
+    def __init__(self, promote=True, backlog=None, records=(), plateau=None):
         judge = Judge(SuccessiveHalving(SUBJECT, eta=2.0, first=1), SUBJECT, promote=promote)
         judge.recall(records)
-        self.coordinator = Coordinator(Terms(trials=4, promote=promote), backlog, judge)
+        self.coordinator = Coordinator(Terms(trials=4, promote=promote, plateau=plateau), backlog, judge)
         self.records = list(records) or [BEGUN]
         self.actions = []
 
@@ -91,6 +91,16 @@ def test_what_it_said_of_the_steps_before_is_heard_once():
     game = Game().stop_all_but_the_first().end(3)
     assert not game.report(1, 1, 0.9).did(Stop)
     assert not game.report(1, 2, 0.15).did(Stop)
+
+
+def test_among_the_trials_that_brought_no_new_best_it_counts_once():
+    game = Game(plateau=3).stop_all_but_the_first()
+    assert backlog_of(game.records).since_best == {2}  # that one was stopped, and this one goes on
+    game.end(3)
+    assert game.coordinator.exit_code is None
+    game.end(1, TrialState.STOPPED, 0.2)
+    assert backlog_of(game.records).since_best == {1, 2, 3}
+    assert game.coordinator.exit_code == 0
 
 
 def test_without_it_nobody_goes_on():

@@ -87,12 +87,12 @@ def test_what_was_reached_comes_before_what_was_spent():
     ],
 )
 def test_what_an_earlier_process_reached_counts(terms, reason):
-    backlog = Backlog(suggested=8, settled=8, succeeded=7, best=0.2, since_best=5)
+    backlog = Backlog(suggested=8, settled=8, succeeded=7, best=0.2, since_best=frozenset(range(3, 8)))
     assert standing(backlog=backlog, **terms).end(0.0) == reason
 
 
 def test_what_the_next_process_reaches_is_compared_with_it():
-    backlog = Backlog(suggested=8, settled=8, succeeded=7, best=0.2, since_best=5)
+    backlog = Backlog(suggested=8, settled=8, succeeded=7, best=0.2, since_best=frozenset(range(3, 8)))
     here = standing(0.3, backlog=backlog, plateau=7)
     assert here.end(0.0) is None
     here.take(Outcome(9, TrialState.COMPLETED, 0.3))
