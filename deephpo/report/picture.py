@@ -15,6 +15,8 @@ from deephpo.trial import TrialState
 
 _INK, _FAINT, _FAILED, _NO_VALUE = "#1b2a41", "#b8c4d6", "#c8553d", "#a9a39a"
 _BEST_TO_WORST = ["#1d4e89", "#5fa8d3", "#e8eef4"]
+_BAR, _SLIM_BAR = 0.8, 0.3
+"""The heights of the bars of trials, and of those that were stopped early, in rows."""
 _MOST_ROWS = 64
 """A timeline of more workers than this shows so many of them, evenly spread."""
 _COLUMNS = 1000
@@ -115,9 +117,10 @@ def _scale(axes: Any, values: Any, optimum: float | None) -> None:
 
 
 def _draw_timeline(canvas: Any, axes: Any, state: RunState, workers: list[int], unit: float) -> None:
-    """Draw one row a worker and one bar a trial, coloured by the rank of its value."""
+    """Draw one row a worker and one bar a trial, coloured by its value's rank, slim if it was stopped."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     colours = LinearSegmentedColormap.from_list("deephpo", _BEST_TO_WORST)
@@ -137,10 +140,15 @@ def _draw_timeline(canvas: Any, axes: Any, state: RunState, workers: list[int], 
         (state.counts[TrialState.PREEMPTED], "preempted", _NO_VALUE),
         (len(state.running), "running", _NO_VALUE),
     )
-    _legend(axes, [Patch(color=colour, label=f"{n:,} {kind}") for n, kind, colour in kinds if n])
-    slim = 8 if len(workers) <= 8 else 20
+    handles: list[Any] = [Patch(color=colour, label=f"{n:,} {kind}") for n, kind, colour in kinds if n]
+    if stopped := state.counts[TrialState.STOPPED]:
+        handles.insert(
+            0, Line2D([], [], color=_BEST_TO_WORST[1], linewidth=2.5, label=f"{stopped:,} stopped")
+        )
+    _legend(axes, handles)
+    aspect = 8 if len(workers) <= 8 else 20
     scale = ScalarMappable(Normalize(0, 1), colours)
-    bar = canvas.colorbar(scale, ax=axes, ticks=[0, 1], pad=0.01, aspect=slim)
+    bar = canvas.colorbar(scale, ax=axes, ticks=[0, 1], pad=0.01, aspect=aspect)
     bar.ax.set_yticklabels(["best", "worst"])
     bar.ax.invert_yaxis()
     bar.outline.set_visible(False)
@@ -163,6 +171,7 @@ def _draw_bars(axes: Any, state: RunState, workers: list[int], unit: float, colo
     width = np.array(ends, dtype=float) / unit - left
     colour = _colours(state, trials, colours)
     failed = np.array([t.state is TrialState.FAILED for t in trials], dtype=bool)
+    height = np.array([_SLIM_BAR if t.state is TrialState.STOPPED else _BAR for t in trials])
     pixel = (state.now_s or 1.0) / unit / _COLUMNS
     # Edges part wide bars, and would cover narrow ones.  Failures come last, wide enough to be seen.
     wide, hidden = width >= 5 * pixel, width < pixel
@@ -174,7 +183,7 @@ def _draw_bars(axes: Any, state: RunState, workers: list[int], unit: float, colo
         (_one_a_pixel(~wide & failed, row, left, pixel), 2.0 * pixel, 0.0),
     ):
         spans = left[chosen], np.maximum(width[chosen], least)
-        _add_bars(axes, row[chosen], *spans, colour[chosen], edge)
+        _add_bars(axes, row[chosen], height[chosen], *spans, colour[chosen], edge)
 
 
 def _one_a_pixel(chosen: Any, row: Any, left: Any, pixel: float) -> Any:
@@ -184,10 +193,10 @@ def _one_a_pixel(chosen: Any, row: Any, left: Any, pixel: float) -> Any:
     return indices[np.unique(places, return_index=True)[1]]
 
 
-def _add_bars(axes: Any, row: Any, left: Any, width: Any, colour: Any, edge: float) -> None:
+def _add_bars(axes: Any, row: Any, height: Any, left: Any, width: Any, colour: Any, edge: float) -> None:
     from matplotlib.collections import PolyCollection
 
-    right, top, bottom = left + width, row - 0.4, row + 0.4
+    right, top, bottom = left + width, row - height / 2, row + height / 2
     corners = np.stack([left, top, left, bottom, right, bottom, right, top], axis=-1).reshape(-1, 4, 2)
     bars = PolyCollection(list(corners), facecolors=colour, edgecolors="white", linewidths=edge)
     bars.set_antialiased(edge > 0)  # bars without edges keep their colour to the last pixel

@@ -99,6 +99,37 @@ def test_failures_are_as_red_in_a_crowd_as_in_the_legend(pixels, crowd):
     assert half > 0.2
 
 
+@pytest.mark.parametrize("trials", [40, 5000])  # wide bars, and such as are narrower than a pixel
+def test_the_bars_of_stopped_trials_are_slim(trials, pixels, crowd):
+    def blue(state):
+        """Return the share of the lower half that is as blue as bars are, the colour bar beside them too."""
+        lower = pixels(state)[400:, :, :3]
+        return float((lower[..., 2] - lower[..., 0] > 0.05).mean())
+
+    whole, stopped, none = crowd(trials, 8), crowd(trials, 8), crowd(trials, 8)
+    for entry in stopped.trials.values():
+        entry.state = TrialState.STOPPED
+    for entry in none.trials.values():
+        entry.started_s = None
+    scale = blue(none)
+    assert blue(stopped) - scale == pytest.approx((blue(whole) - scale) * 0.3 / 0.8, rel=0.15)
+
+
+def test_how_many_were_stopped_is_said_where_there_are_any(pixels, run_records):
+    def counted(kind):
+        state = RunState(run_records(0.5, 0.3))
+        state.counts.update([kind, TrialState.PREEMPTED])  # no bars: what differs is the legend
+        return pixels(state)
+
+    without = counted(TrialState.COMPLETED)
+    changed = np.abs(counted(TrialState.STOPPED) - without).max(axis=-1) > 0.05
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    assert changed.sum() > 100
+    assert len(rows) < 40  # one line of text
+    assert rows.min() > without.shape[0] / 2
+    assert columns.min() > without.shape[1] / 2
+
+
 def test_a_hundred_thousand_trials_are_drawn_in_seconds(pixels, crowd):
     state = crowd(100_000, 64, failed=set(range(0, 100_000, 50)))
     began = time.monotonic()
