@@ -68,6 +68,50 @@ def test_the_same_by_srun_with_the_open_mpi_of_the_system(cluster, hartmann6, tm
     assert places == {(f"node{k}", device) for k in range(1, 5) for device in range(4)}
 
 
+REMOTE_SHELL = """#!/bin/bash
+# Stands for ssh, as where an MPI does not know the batch system: HOST COMMAND, and nothing of our variables.
+while [[ $1 == -* ]]; do shift; done
+host=$1; shift
+exec srun --overlap -N1 -n1 -w "$host" /usr/bin/env -i HOME=/root {variables} PATH=/usr/bin:/bin bash -c "$*"
+"""
+SEES = """
+import os, time
+from deephpo import Float, Problem
+
+def run(config, ctx):
+    time.sleep(0.5)  # so that the workers that are ready last have their turn
+    return {"loss": config["x"], "seen": float(os.environ.get("DATA") == "my data")}
+
+problem = Problem([Float("x", 0.0, 1.0)], run, objective="loss")
+"""
+
+
+def test_variables_reach_nodes_whose_daemons_have_none_of_ours(cluster, problem_file, tmp_path, records_of):
+    run, shell = tmp_path / "run", tmp_path / "shell"
+    mpi = {name: value for name, value in cluster.environment.items() if name.startswith(("OMPI_", "PRTE_"))}
+    shell.write_text(REMOTE_SHELL.format(variables=" ".join(f"{name}={mpi[name]}" for name in mpi)))
+    shell.chmod(0o755)
+    words = ("--trials", 16, "--search", "random", "--walltime", "5m", "--run-dir", run)
+    path = f"PYTHONPATH={cluster.environment.get('PYTHONPATH', '')}"
+    given = ("--env", "DATA=my data", path, "PRTE_MCA_plm=ssh", f"PRTE_MCA_plm_ssh_agent={shell}")
+    said = cluster.wait(cluster.submit(problem_file(SEES), *words, *given, nodes=2, workers=2))
+    assert said["JobState"] == "COMPLETED", cluster.output(said)
+    hosts = {joined.worker: joined.host for joined in records_of(run, WorkerJoined)}
+    assert Counter(hosts.values()) == {"node1": 2, "node2": 2}
+    seen = {(hosts[ended.worker], ended.outcome.metrics["seen"]) for ended in records_of(run, Ended)}
+    assert seen == {("node1", 1.0), ("node2", 1.0)}
+
+
+def test_each_worker_gets_its_cores_and_the_master_one(cluster, hartmann6, tmp_path, records_of):
+    run = tmp_path / "run"
+    search = ("--trials", 16, "--search", "random", "--run-dir", run)
+    words = ("--walltime", "5m", "--cpus-per-worker", 3)
+    said = cluster.wait(cluster.submit(hartmann6, *search, *words, nodes=2, workers=2))
+    assert (said["JobState"], said["NumCPUs"]) == ("COMPLETED", "14")
+    hosts = Counter(joined.host for joined in records_of(run, WorkerJoined))
+    assert hosts == {"node1": 2, "node2": 2}
+
+
 def test_an_srun_that_does_not_fit_the_mpi_is_refused_and_nothing_is_written(cluster, hartmann6, tmp_path):
     run = tmp_path / "run"
     words = ("--trials", 10, "--walltime", "5m", "--run-dir", run, "--launcher", "srun-pmi2")
