@@ -50,7 +50,7 @@ class Method:
         return strategy
 
 
-_INITIAL = Count(10, "successes before the model is asked")
+_INITIAL = Count(5, "successes before the model is asked")
 
 METHODS = {
     "auto": Method(

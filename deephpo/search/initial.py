@@ -10,7 +10,7 @@ from deephpo.search.search import Forgetful
 from deephpo.space.arrays import Rows
 from deephpo.space.encoding import Encoding
 
-INITIAL = 10
+INITIAL = 5
 """So many trials must have succeeded before the model is asked."""
 
 

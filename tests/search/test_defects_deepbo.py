@@ -82,7 +82,8 @@ def test_gains_are_in_one_scale_whatever_the_values_are_measured_in(unit):
     """4: and in the scale of whatever the arms had learned."""
 
     def gains(target):
-        search = create_search("diversified", SQUARE, arms=f"rf-{target}-ei", rule="bo-hedge", seed=1)
+        arms = f"rf-{target}-ei"
+        search = create_search("diversified", SQUARE, arms=arms, rule="bo-hedge", initial=10, seed=1)
         for _ in range(25):
             (trial,) = search.ask()
             search.tell(trial, unit * bowl(trial.config))
