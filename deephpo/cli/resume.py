@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,32 +35,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Resume; returns the exit code."""
 
-    def change(options: SearchOptions) -> SearchOptions:
-        names = (
-            "trials",
-            "time_limit_s",
-            "goal",
-            "plateau",
-            "node_hours",
-            "stop",
-            "promote",
-            "workers",
-            "ranks_per_trial",
-        )
-        changes = {name: getattr(arguments, name) for name in names}
-        given = {name: value for name, value in changes.items() if value is not None}
-        origins = options.origins | dict.fromkeys(given, "command line")
-        return replace(options, **given, origins=origins)
-
     def prepare(workers: int | None) -> Session:
         from deephpo.cli.session import resume
         from deephpo.storage.run_directory import RunDirectory
 
-        return resume(RunDirectory(arguments.run_dir), change, arguments.accept_changes, workers)
+        return resume(RunDirectory(arguments.run_dir), changes(arguments), arguments.accept_changes, workers)
 
     if arguments.driver == "simulated":
         return _simulate(prepare(None))
     return conduct(prepare, arguments.driver, arguments.workers, arguments.share_gpus)
+
+
+def changes(arguments: argparse.Namespace) -> Callable[[SearchOptions], SearchOptions]:
+    """Return what makes the options with which a search began those with which it is to go on."""
+    names = (
+        "trials",
+        "time_limit_s",
+        "goal",
+        "plateau",
+        "node_hours",
+        "stop",
+        "promote",
+        "workers",
+        "ranks_per_trial",
+    )
+    said = {name: getattr(arguments, name) for name in names}
+    given = {name: value for name, value in said.items() if value is not None}
+
+    def change(options: SearchOptions) -> SearchOptions:
+        return replace(options, **given, origins=options.origins | dict.fromkeys(given, "command line"))
+
+    return change
 
 
 def _simulate(session: Session) -> int:

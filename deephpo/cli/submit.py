@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Search PROBLEM in a batch job: write the job script into the run directory, say what it
 asks for, and submit it. PROBLEM may be the directory of a run, which then is resumed. What is not for the
-batch system is passed on to `deephpo search`."""
+batch system is passed on to `deephpo search`, or to `deephpo resume`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="so many workers train a trial together, data-parallel (default: as the problem says, else 1)",
     )
     add_fault_arguments(parser)
+    parser.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="of a run: resume it although the problem changed harmlessly",
+    )
     parser.set_defaults(workers=None)
 
 
@@ -138,14 +143,16 @@ def _request(arguments: argparse.Namespace, machine: Machine, launcher: Launcher
         raise OptionError("How many GPUs has a node? Say --gpus-per-node 4, or 0 if it has none.")
     workers = arguments.workers_per_node or gpus or 1
     words = _passed_on(arguments.words)
-    examine = _run_to_resume if RunDirectory(Path(arguments.problem)).journal.exists() else _search_to_begin
+    resumes = RunDirectory(Path(arguments.problem)).journal.exists()
+    examine = _run_to_resume if resumes else _search_to_begin
     problem, run_dir, words = examine(arguments, words, max(1, arguments.nodes) * workers)
     return Request(
         problem=problem,
         run_dir=str(run_dir.resolve()),
         start_dir=os.getcwd(),
         program=_program(),
-        arguments=tuple(words),
+        arguments=() if resumes else tuple(words),
+        changes=tuple(words) if resumes else (),
         nodes=arguments.nodes,
         gpus_per_node=gpus,
         workers_per_node=workers,
@@ -174,6 +181,10 @@ def _search_to_begin(
     """
     from deephpo.cli.session import begin, default_directory
 
+    if arguments.accept_changes:
+        raise OptionError(
+            "--accept-changes is for a run that is resumed, and this one begins: leave it away."
+        )
     options = resolve(arguments)
     if options.time_limit_s is not None and options.time_limit_s > arguments.walltime:
         raise OptionError(
@@ -193,29 +204,34 @@ def _search_to_begin(
 def _run_to_resume(
     arguments: argparse.Namespace, words: list[str], workers: int
 ) -> tuple[str, Path, list[str]]:
-    """Return the problem's name and the run directory; there is nothing to be told to `deephpo resume`.
+    """Return the problem's name, the run directory, and what `deephpo resume` is to be told.
 
     The search is put together as in the job, and refused as there, if it must be.
     """
-    from deephpo.cli.session import resume
+    from deephpo.cli import resume
+    from deephpo.cli.session import resume as take_up
     from deephpo.engine.coordinator import CAN_BE_RESUMED
 
-    if words != [arguments.problem]:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    resume.add_arguments(parser)
+    given, unknown = parser.parse_known_args(words)
+    if unknown:
         raise OptionError(
-            f"{arguments.problem} is a run, which goes on as it began: leave away "
-            f"{' '.join(word for word in words if word != arguments.problem)}."
+            f"{arguments.problem} is a run, which goes on as it began: leave away {' '.join(unknown)}."
         )
-    directory = RunDirectory(Path(arguments.problem))
-    session = resume(directory, lambda options: options, accept=False, workers=workers, ready=False)
+    directory = RunDirectory(given.run_dir)
+    session = take_up(directory, resume.changes(given), given.accept_changes, workers, ready=False)
     session.real_time = False
     end = session.foregone_end()
     session.give_up()
     if end is not None:
-        cure = f" More trials: deephpo resume {directory.path} --trials N" * (end.exit_code != CAN_BE_RESUMED)
+        cure = " More of it: --trials, or what else `deephpo resume` takes." * (
+            end.exit_code != CAN_BE_RESUMED
+        )
         raise RunDirectoryError(
             f"The search in {directory.path} would end at once, with {workers} workers: {end.reason}.{cure}"
         )
-    return session.declaration.name, directory.path, []
+    return session.declaration.name, directory.path, [word for word in words if word != arguments.problem]
 
 
 def _passed_on(words: Sequence[str]) -> list[str]:

@@ -62,6 +62,7 @@ class Keeper:
     def submit(self, assignment: Assignment) -> None:
         """Send a trial to the child."""
         self._others = assignment.place.workers[1:]
+        self._interrupted = False  # who begins after the word was not told
         self._process.submit(assignment)
 
     def pass_on(self, meeting: Meeting) -> None:
@@ -77,7 +78,7 @@ class Keeper:
         self._process.disband(trial_id)
 
     def interrupt(self) -> None:
-        """Take note that the job is about to end: what fails from now on need not be the trial's own fault.
+        """Take note that the job is about to end: how the present trial fails need not be its own fault.
 
         May be called from a signal handler.
         """

@@ -391,15 +391,15 @@ class Coordinator:
 def _without_victims(events: Iterable[Event]) -> list[Event]:
     """Return what counts of a turn's events: a trial that fails together with a wish to end may fail of it.
 
-    A batch system tells all processes at once.  Such a trial is preempted with the others.
+    A batch system tells all processes at once.  Such a trial is preempted with the others, and so is one that
+    was cut off, however often that was.
     """
     events = list(events)
     if not any(isinstance(event, StopRequested) for event in events):
         return events
+    victims = (TrialState.FAILED, TrialState.PREEMPTED)
     return [
-        event
-        for event in events
-        if not (isinstance(event, TrialEnded) and event.outcome.state is TrialState.FAILED)
+        event for event in events if not (isinstance(event, TrialEnded) and event.outcome.state in victims)
     ]
 
 

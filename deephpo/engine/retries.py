@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 MOST_INTERRUPTIONS = 2
-"""A trial whose process was told to end goes out again, at most so often in one job: a batch system that ends
-a job says so to every process of it, to this one perhaps before the master; but a trial may also do so to
-itself, every time."""
+"""A trial whose process was told to end goes out again, at most so often while one master lives: a batch
+system that ends a job says so to every process of it, to this one perhaps before the master; but a trial may
+also do so to itself, every time."""
 
 
 class Retries:
-    """Counts what cut trials off: workers that they lost, in all jobs, and words to end, in this one alone.
+    """Counts what cut trials off: workers that they lost, in all jobs, and words to end, under this master.
 
     So however many jobs a long trial outlasts, their ends do not add up to a failure.
 

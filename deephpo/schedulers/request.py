@@ -38,6 +38,8 @@ class Request:
     launcher: Launcher
     launcher_path: str = ""
     """The directory of the launcher's program; empty if it is found on the PATH."""
+    changes: tuple[str, ...] = ()
+    """What ``deephpo resume`` is told beside the run directory."""
     cpus_per_worker: int | None = None
     """None: as many as the site gives."""
     share_gpus: bool = False

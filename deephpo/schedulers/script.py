@@ -88,7 +88,7 @@ def life(request: Request) -> list[str]:
         "while :; do",
         "    before=$(ended)",
         '    if [ -s "$run/journal.jsonl" ]; then',
-        f'        "${{launch[@]}}" resume "$run"{_share(request)} &',
+        f'        "${{launch[@]}}" resume "$run"{_changes(request)}{_share(request)} &',
         "    else",
         *_begin(request),
         "    fi",
@@ -118,6 +118,10 @@ def _begin(request: Request) -> list[str]:
         ]
     words = _words(request.arguments)
     return [f'        "${{launch[@]}}" search {words} --run-dir "$run"{_share(request)} &']
+
+
+def _changes(request: Request) -> str:
+    return f" {_words(request.changes)}" if request.changes else ""
 
 
 def _share(request: Request) -> str:

@@ -8,7 +8,6 @@ from argparse import Namespace
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from threading import Timer
 
 import pytest
 import yaml
@@ -303,13 +302,18 @@ class TestResuming:
             resume(stopped, self.same, accept=False)
         assert stopped.journal.read_bytes() == damaged
 
-    def test_in_a_batch_job_a_search_that_is_dying_is_waited_for(self, stopped, monkeypatch, capfd):
+    def test_in_a_batch_job_a_search_that_is_dying_is_waited_for(self, stopped, monkeypatch):
         monkeypatch.setenv("SLURM_JOB_ID", "1")
         first = resume(stopped, self.same, accept=False)
-        timer = Timer(1.0, first.journal.close)
-        timer.start()
+        said = []
+
+        def hear_and_die(sentence):
+            said.append(sentence)
+            first.journal.close()
+
+        monkeypatch.setattr(sessions, "_say", hear_and_die)
         resume(stopped, self.same, accept=False).journal.close()
-        assert "waiting for its end, for 60 s at most" in capfd.readouterr().err
+        assert "waiting for its end, for 60 s at most" in said[0]
 
     @pytest.mark.parametrize("content", [b"", b'{"kind":"Beg'])
     def test_a_journal_without_a_beginning_is_refused(self, content, stopped):

@@ -113,7 +113,7 @@ def test_a_run_that_is_done_is_not_submitted(problem, said, refusal, sbatch, tmp
     said("search", problem, "--trials", 3, "--search", "random", "--workers", 1, "--run-dir", run)
     sentence = refusal("submit", run, *JOB)
     assert f"{run} would end at once, with 8 workers: all 3 trials are done" in sentence
-    assert f"More trials: deephpo resume {run} --trials N" in sentence
+    assert "More of it: --trials" in sentence
     assert not given.exists()
 
 
@@ -171,6 +171,17 @@ def test_a_problem_that_check_refuses_is_not_submitted(problem_file, refusal, sb
     broken = problem_file("from deephpo import Problem\nproblem = 3\n", "broken.py")
     refusal("submit", broken, *JOB, "--run-dir", tmp_path / "run")
     assert not given.exists()
+
+
+def test_a_run_goes_on_with_what_resume_is_told(problem, said, tmp_path):
+    run = tmp_path / "run"
+    said("search", problem, "--trials", 3, "--search", "random", "--workers", 1, "--run-dir", run)
+    out = said("submit", run, *JOB, "--trials", 20, "--plateau", "9", "--dry-run")
+    assert 'resume "$run" --trials 20 --plateau 9 &' in out
+
+
+def test_a_search_that_begins_has_no_changes_to_accept(problem, refusal):
+    assert "leave it away" in refusal("submit", problem, *JOB, "--accept-changes")
 
 
 def test_a_run_takes_no_options_of_a_search(problem, refusal, said, tmp_path):

@@ -1038,6 +1038,16 @@ class TestTheEnd:
         assert {end.outcome.state for end in game.records(Ended)} == {TrialState.PREEMPTED}
         assert RunState(game.records(object)).running == set()
 
+    def test_a_trial_that_was_told_to_end_often_is_not_given_up_together_with_the_job(self):
+        game = Game(workers=1)
+        game.start_all()
+        for _ in range(2):
+            game.tell(ended(1, 0, TrialState.PREEMPTED, "told to end"))
+            game.start_all()
+        game.tell(ended(1, 0, TrialState.PREEMPTED, "told to end"), StopRequested("SIGTERM"))
+        assert {end.outcome.state for end in game.records(Ended)} == {TrialState.PREEMPTED}
+        assert game.coordinator.exit_code == 75
+
     def test_a_worker_that_is_gone_with_its_result_gets_no_other_trial(self):
         game = Game(workers=4)
         game.start_all()

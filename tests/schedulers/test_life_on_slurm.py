@@ -110,8 +110,8 @@ def test_jobs_whose_time_is_up_are_followed_by_others(
 ):
     """Slurm warns and starts the same job again; under PBS there is no warning, and there is another job."""
     by_slurm, by_pbs, problem = tmp_path / "slurm", tmp_path / "pbs", slow(0.5)
-    words = ("--search", "random", "--walltime", "1m", "--chain", 3)
-    job = cluster.submit(problem, *words, "--trials", 100, "--run-dir", by_slurm, nodes=1, workers=1)
+    words = ("--search", "random", "--walltime", "1m", "--chain", 9)
+    job = cluster.submit(problem, *words, "--trials", 70, "--run-dir", by_slurm, nodes=1, workers=1)
     more = ("--trials", 120, "--run-dir", by_pbs, *through_qsub)
     first = cluster.submit(problem, *words, *more, nodes=1, workers=1)
     assert cluster.wait(job, 240)["JobState"] == "COMPLETED"
@@ -125,7 +125,7 @@ def test_jobs_whose_time_is_up_are_followed_by_others(
     assert len(ends[by_slurm]) >= 2
     assert len(ends[by_pbs]) == 2
     assert "time is up" in ends[by_pbs][0]
-    assert sorted(completed(by_slurm)) == list(range(100))
+    assert sorted(completed(by_slurm)) == list(range(70))
     assert sorted(completed(by_pbs)) == list(range(120))
 
 
