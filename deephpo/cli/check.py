@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Check, and print what was found; returns the exit code."""
     import numpy as np
 
+    from deephpo.cli.judging import rule_by_default
     from deephpo.report.summary import configuration_line
-    from deephpo.stopping.create import DEFAULT_RULE
     from deephpo.worker.description import describe
 
     declaration = describe(arguments.problem)
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{declaration.name}: {declaration.direction} {declaration.objective}")
     if declaration.fidelity is not None:
         print(f"reports against {declaration.fidelity.name}, up to {declaration.fidelity.high}")
-        print(f"hopeless trials are stopped by {DEFAULT_RULE}, unless --stop says otherwise")
+        print(f"hopeless trials are stopped by {rule_by_default(declaration)}, unless --stop says otherwise")
     if ranks != "1":
         print(f"trains each trial on {ranks} ranks")
     print()

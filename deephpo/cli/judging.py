@@ -14,10 +14,12 @@ from deephpo.stopping.judge import Judge
 
 def with_rule(options: SearchOptions, declaration: Declaration) -> SearchOptions:
     """Return the options with the stopping rule that "auto" stands for."""
-    if options.stop != AUTO:
-        return options
-    rule = NO_RULE if declaration.fidelity is None else default_rule(_subject_of(declaration))
-    return replace(options, stop=rule)
+    return options if options.stop != AUTO else replace(options, stop=rule_by_default(declaration))
+
+
+def rule_by_default(declaration: Declaration) -> str:
+    """Return which rule "auto" stands for: none in trainings of which nobody says when they are complete."""
+    return NO_RULE if declaration.fidelity is None else default_rule(_subject_of(declaration))
 
 
 def judge_of(declaration: Declaration, options: SearchOptions) -> Judge:

@@ -137,7 +137,7 @@ def test_no_trial_has_failed_when_every_process_was_told_to_end(
     words += ("--run-dir", directory.path)
     with mpi_job(4, *words) if driver == "mpi" else local_job(*words, "--workers", 3) as job:
         records_once(directory.journal, all_report(3))
-        # The master last, so that it hears of the trials' ends as soon as of its own.
+        # All ranks, the master last, and then all that they started.
         tell_to_end(*reversed(ranks_of(job).values()) if driver == "mpi" else [psutil.Process(job.pid)])
         shown, _ = job.communicate(timeout=60)
     assert job.returncode == 75, shown
