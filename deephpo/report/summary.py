@@ -76,9 +76,9 @@ def best_table(state: RunState, top: int) -> list[str]:
         for t in ranked
     ]
     if any(t.state is TrialState.STOPPED for t in ranked):
-        header.insert(2, "")
+        header.insert(2, "state")
         for row, t in zip(rows, ranked, strict=True):
-            row.insert(2, "stopped" if t.state is TrialState.STOPPED else "")
+            row.insert(2, str(t.state))
     shown = _columns_that_fit(header, rows)
     numeric = [all(_looks_numeric(row[j]) for row in rows) for j in range(shown)]
     lines = table(header[:shown], [row[:shown] for row in rows], numeric)
@@ -155,11 +155,16 @@ def failure_lines(state: RunState) -> list[str]:
     ]
 
 
+def _in_plain_words(reason: str) -> str:
+    """Return why a search ended, with what a signal means that is not for everybody to know."""
+    return reason.replace("SIGUSR1", "SIGUSR1 (the batch system's warning that the time is nearly up)")
+
+
 def full_summary(state: RunState, top: int) -> list[str]:
     """Return everything worth knowing about a run: counts, the best trials, failures."""
     lines = [counts_line(state)]
     if state.finished is not None:
-        lines.append(f"Ended: {state.finished.reason}.")
+        lines.append(f"Ended: {_in_plain_words(state.finished.reason)}.")
     if thrift := thrift_line(state):
         lines.append(thrift)
     if failures := failure_lines(state):

@@ -16,7 +16,7 @@ from deephpo.report.summary import (
     full_summary,
     table,
 )
-from deephpo.storage.records import Begun, Ended, Started, Suggested, WorkerJoined
+from deephpo.storage.records import Begun, Ended, Finished, Started, Suggested, WorkerJoined
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, Trial, TrialState
 
@@ -111,6 +111,19 @@ def test_a_table_that_would_be_too_wide_says_what_it_lacks(declaration):
     assert lines[-1] == f"  ({30 - shown} more parameters in results.csv)"
 
 
+def test_where_a_trial_was_stopped_each_has_its_state(run_records):
+    records = [
+        replace(record, outcome=replace(record.outcome, state=TrialState.STOPPED))
+        if isinstance(record, Ended) and record.outcome.trial_id == 1
+        else record
+        for record in run_records(0.5, 0.1)
+    ]
+    header, _, first, second = best_table(RunState(records), top=5)
+    assert header.split() == ["trial", "loss", "state", "lr", "optimizer", "momentum"]
+    assert first.split()[:3] == ["1", "0.1", "stopped"]
+    assert second.split()[:3] == ["0", "0.5", "completed"]
+
+
 def test_the_best_configuration_is_shown_at_full_precision(run_records):
     assert best_configuration(RunState(run_records(0.5, 0.1 + 0.2))) == [
         "Best: loss = 0.30000000000000004, trial 1 on worker 2 (node2)",
@@ -138,6 +151,22 @@ def test_the_full_summary_has_everything_worth_knowing(run_records):
         "Best: loss = 0.25, trial 2",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        (
+            "stopped by SIGUSR1",
+            "Ended: stopped by SIGUSR1 (the batch system's warning that the time is nearly up).",
+        ),
+        ("stopped by SIGTERM", "Ended: stopped by SIGTERM."),
+    ],
+)
+def test_the_signal_of_batch_systems_is_put_in_plain_words_for_people_alone(run_records, reason, shown):
+    state = RunState([*run_records(0.5, finished=False), Finished(2.0, reason, 75)])
+    assert shown in full_summary(state, top=5)
+    assert as_json(state, top=5)["finished"] == reason
 
 
 @pytest.mark.parametrize("ends", [(), ("no", "no")])
