@@ -56,6 +56,11 @@ class RunDirectory:
         return self.path / "job.sh"
 
     @property
+    def job(self) -> Path:
+        """The id of the batch job that was submitted last."""
+        return self.path / "job"
+
+    @property
     def job_output(self) -> Path:
         """What the jobs printed, one after the other."""
         return self.path / "job.out"
@@ -95,6 +100,11 @@ class RunDirectory:
         if not os.path.isdir(self.path):
             raise RunDirectoryError(f"There is no directory {self.path}.")
         if not os.path.isfile(self.journal):
+            if os.path.isfile(self.script):
+                raise RunDirectoryError(
+                    f"{self.path} holds a job script, whose search has not begun: the job waits for nodes, "
+                    f"or it failed to start: see {self.job_output}."
+                )
             raise RunDirectoryError(
                 f"{self.path} holds no run: there is no {self.journal.name} in it. "
                 "Name the directory that `deephpo search` printed."

@@ -108,3 +108,13 @@ def test_a_damaged_journal_is_refused_with_the_line(run_directory, refusal):
 def test_what_is_no_run_is_refused(words, told, refusal, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert told in refusal(*words)
+
+
+def test_a_job_whose_search_has_not_begun_is_no_mistaken_directory(refusal, tmp_path):
+    RunDirectory(tmp_path).script.touch()
+    told = refusal("status", tmp_path)
+    assert (
+        f"search has not begun: the job waits for nodes, or it failed to start: see {tmp_path}/job.out"
+        in told
+    )
+    assert "deephpo search" not in told

@@ -61,12 +61,15 @@ def test_reading_needs_a_directory_with_a_run_in_it(tmp_path):
         ("long" * 100, "There is no directory"),
         ("empty", r"holds no run: there is no journal\.jsonl in it"),
         ("odd", "holds no run"),
+        ("submitted", r"whose search has not begun: the job waits for nodes, .*: see .*/submitted/job\.out"),
     ],
 )
 def test_a_place_without_a_run_is_refused_for_reading(tmp_path, name, sentence):
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
     (tmp_path / "odd" / "journal.jsonl").mkdir(parents=True)
+    (tmp_path / "submitted").mkdir()
+    (tmp_path / "submitted" / "job.sh").touch()
     with pytest.raises(RunDirectoryError, match=sentence):
         RunDirectory(tmp_path / name).require()
 
@@ -75,7 +78,7 @@ def test_all_files_have_names_of_their_own_inside_the_directory(tmp_path):
     directory = RunDirectory(tmp_path)
     names = [name for name, value in vars(RunDirectory).items() if isinstance(value, property)]
     paths = {getattr(directory, name) for name in names}
-    assert len(paths) == len(names) == 10
+    assert len(paths) == len(names) == 11
     assert {path.parent for path in paths} == {tmp_path}
 
 
