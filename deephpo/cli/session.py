@@ -34,9 +34,9 @@ from deephpo.storage.changes import changes_between
 from deephpo.storage.freezer import Freezer
 from deephpo.storage.journal import Journal, Place, read_journal
 from deephpo.storage.observations import read_observations
-from deephpo.storage.ownership import claim
+from deephpo.storage.ownership import claim, possible_writer
 from deephpo.storage.recorder import RunRecorder, Watcher
-from deephpo.storage.records import Begun, Finished, Learned, Resumed
+from deephpo.storage.records import Begun, Finished, Learned, Record, Resumed
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 from deephpo.worker.description import describe
@@ -238,6 +238,18 @@ def _claim(journal: Journal, directory: RunDirectory, last_host: str | None) -> 
     claim(journal, str(directory.journal), platform.node(), last_host, _say, patience_s)
 
 
+def _become_writer(journal: Journal, directory: RunDirectory, records: list[Record], place: Place) -> None:
+    """Claim a run's journal, and add to its records what came until then: somebody else may have written."""
+    writer = possible_writer(directory.journal, records, place)
+    _claim(journal, directory, writer)
+    records += read_journal(directory.journal, place)
+    if writer is None and (writer := possible_writer(directory.journal, records, place)) is not None:
+        # Meanwhile another search went on with the one that had ended.
+        _claim(journal, directory, writer)
+        records += read_journal(directory.journal, place)
+    journal.repair()
+
+
 def resume(
     directory: RunDirectory,
     change: Callable[[SearchOptions], SearchOptions],
@@ -277,14 +289,10 @@ def _take_over(
             f"{directory.journal} has no first record: the search had not begun. Remove it, and begin "
             f"anew: deephpo search PROBLEM --run-dir {directory.path}"
         )
-    last_host = next(r.host for r in reversed(records) if isinstance(r, Begun | Resumed))
-    _claim(journal, directory, last_host)
-    journal.repair()
-    # And what came since: until the claim somebody else may have written.
-    records += read_journal(directory.journal, place)
+    declaration = describe(begun.target)  # what is refused here need not wait for the claim
+    _become_writer(journal, directory, records, place)
     state = RunState(records)
     recorded = state.declaration or Declaration.from_dict(begun.declaration)
-    declaration = describe(begun.target)
     _check_changes(recorded, declaration, accept)
     options = with_rule(change(SearchOptions.from_dict(state.options)), declaration)
     judge = judge_of(declaration, options)

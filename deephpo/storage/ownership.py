@@ -4,7 +4,8 @@ On one machine the kernel's lock on the journal itself decides: it dies with its
 second look at the same file does not release, as it would a POSIX lock).  Between machines such a
 lock may not hold (NFS is often mounted without), so a journal that was last written from another host is
 watched for a while: a living writer renews its modification time every few seconds.  No clocks are
-compared, only whether the time moves.
+compared, only whether the time moves.  A journal whose last line is a search's end needs no watch: whoever
+went on with it would have written that it did.
 """
 
 from __future__ import annotations
@@ -12,16 +13,28 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from deephpo.errors import RunDirectoryError
-from deephpo.storage.journal import PULSE_S, Journal
+from deephpo.storage.journal import PULSE_S, Journal, Place
+from deephpo.storage.records import Begun, Finished, Record, Resumed
 
 WATCH_S = 2.5 * PULSE_S
 """For so long a journal from another host must not move."""
 
 _LOOK_S = 0.2
 """Who waits for the lock looks so often whether it is free."""
+
+
+def possible_writer(path: Path, records: Sequence[Record], place: Place) -> str | None:
+    """Return the host on which the last search may still write to a journal; None if that has ended.
+
+    records: the whole journal, of which the first is Begun.  place: where it ended when it was read.
+    """
+    if isinstance(records[-1], Finished) and path.stat().st_size == place.end:  # and no line is being written
+        return None
+    return next(record.host for record in reversed(records) if isinstance(record, Begun | Resumed))
 
 
 def claim(
@@ -34,8 +47,8 @@ def claim(
 ) -> None:
     """Make this process the journal's writer until it ends.
 
-    last_host: where it was last written; None for a new one.  say: told that there is a wait.  patience_s:
-    how long a process that has the lock is given to end.
+    last_host: where somebody may still be writing to it; None for a new one, and after a search's end.
+    say: told that there is a wait.  patience_s: how long a process that has the lock is given to end.
     Raises RunDirectoryError if another search is writing to it.
     """
     taken = f"Another search is writing to {name}; wait for its end, or end it."

@@ -289,6 +289,70 @@ class TestResuming:
         kinds = [type(record) for record in read(stopped.journal)]
         assert kinds == [Begun, WorkerJoined, Finished, Resumed]
 
+    @pytest.fixture
+    def watches(self, monkeypatch):
+        """Hold a search on another host; returns what is watched from now on."""
+        watched = []
+
+        def claim(journal, name, this_host, last_host, *rest):
+            watched.append(last_host)
+
+        monkeypatch.setattr(sessions, "claim", claim)
+        return watched
+
+    @staticmethod
+    def write(directory, *records):
+        journal = Journal(directory.journal, resume=True)
+        journal.repair()
+        journal.append(records)
+        journal.close()
+
+    @pytest.fixture
+    def elsewhere(self, stopped):
+        """Return the record with which a search on another host goes on."""
+        (begun,) = read_journal(stopped.journal)
+        return Resumed(3.0, "0.1.0", "node7", begun.declaration, begun.options)
+
+    def test_a_search_that_ended_is_taken_over_without_a_watch(self, stopped, elsewhere, watches):
+        self.write(stopped, elsewhere, Finished(4.0, "stopped by SIGUSR1", 75))
+        resume(stopped, self.same, accept=False).journal.close()
+        assert watches == [None]
+
+    def test_one_that_went_on_after_its_end_is_watched(self, stopped, elsewhere, watches):
+        self.write(stopped, Finished(2.0, "stopped by SIGUSR1", 75), elsewhere)
+        resume(stopped, self.same, accept=False).journal.close()
+        assert watches == ["node7"]
+
+    def test_one_that_is_about_to_go_on_after_its_end_is_watched(self, stopped, elsewhere, watches):
+        self.write(stopped, elsewhere, Finished(4.0, "stopped by SIGUSR1", 75))
+        with open(stopped.journal, "ab") as file:
+            file.write(b'{"kind":"Resumed","ti')
+        resume(stopped, self.same, accept=False).journal.close()
+        assert watches == ["node7"]
+
+    def test_one_that_goes_on_between_our_look_and_the_claim_is_watched_after_all(
+        self, stopped, elsewhere, watches, monkeypatch
+    ):
+        self.write(stopped, Finished(2.0, "stopped by SIGUSR1", 75))
+        claim = sessions.claim
+
+        def claim_late(*arguments):
+            claim(*arguments)
+            if len(watches) == 1:
+                self.write(stopped, elsewhere)
+
+        monkeypatch.setattr(sessions, "claim", claim_late)
+        session = resume(stopped, self.same, accept=False)
+        session.journal.close()
+        assert watches == [None, "node7"]
+        assert session.began_s == 3.0
+
+    def test_a_problem_that_is_gone_is_refused_before_any_watch(self, stopped, problem, watches):
+        Path(problem).unlink()
+        with pytest.raises(ProblemError):
+            resume(stopped, self.same, accept=False)
+        assert watches == []
+
     def test_a_last_line_that_was_cut_off_is_cut_away(self, stopped):
         whole = stopped.journal.read_bytes()
         stopped.journal.write_bytes(whole + b'{"kind":"Asked","ti')
