@@ -18,6 +18,8 @@
 
 run=runs/digits_mlp
 cd "$PBS_O_WORKDIR" || exit
+# PBS would show what is printed at the end only.
+mkdir -p "$run" && exec >>"$run/job.out" 2>&1 || exit
 # The time above, in seconds: the search watches this clock, and is done before the job is ended.
 export DEEPHPO_END_TIME=$(($(date +%s) + 3600))
 export ZE_FLAT_DEVICE_HIERARCHY=COMPOSITE
@@ -26,8 +28,6 @@ export ZE_AFFINITY_MASK=0.0,0.1,1.0,1.1,2.0,2.1,3.0,3.1,4.0,4.1,5.0,5.1
 awk '!seen[$0]++' "$PBS_NODEFILE" | awk 'NR == 1 { first = $1 } { print $1 } END { print first }' >"$run/hosts"
 launch=(mpiexec --hostfile "$run/hosts" -n 25 --ppn 12 --cpu-bind none deephpo)
 
-# PBS would show what is printed at the end only.
-exec >>"$run/job.out" 2>&1
 # How many trials have a result; those that go out again have none.
 ended() { grep -s '"kind":"Ended"' "$run/journal.jsonl" | grep -cv '"state":"preempted"'; }
 
@@ -58,7 +58,8 @@ done
 if [ $rc = 75 ] && [ "${DEEPHPO_RESTARTS:-0}" -lt 3 ]; then
     echo "job.sh: not done yet; another job is to go on"
     count=$((${DEEPHPO_RESTARTS:-0} + 1))
-    qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count jobs/aurora.sh && exit 75
+    qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count jobs/aurora.sh >"$run/job" \
+        && cat "$run/job" && exit 75
 fi
 [ $rc != 75 ] || echo "job.sh: not done yet; to go on: qsub jobs/aurora.sh"
 exit $rc

@@ -15,13 +15,13 @@
 
 run=runs/digits_mlp
 cd "$PBS_O_WORKDIR" || exit
+# PBS would show what is printed at the end only.
+mkdir -p "$run" && exec >>"$run/job.out" 2>&1 || exit
 # The time above, in seconds: the search watches this clock, and is done before the job is ended.
 export DEEPHPO_END_TIME=$(($(date +%s) + 3600))
 
 launch=(mpirun -np 9 --map-by node --bind-to none deephpo)
 
-# PBS would show what is printed at the end only.
-exec >>"$run/job.out" 2>&1
 # How many trials have a result; those that go out again have none.
 ended() { grep -s '"kind":"Ended"' "$run/journal.jsonl" | grep -cv '"state":"preempted"'; }
 
@@ -52,7 +52,8 @@ done
 if [ $rc = 75 ] && [ "${DEEPHPO_RESTARTS:-0}" -lt 3 ]; then
     echo "job.sh: not done yet; another job is to go on"
     count=$((${DEEPHPO_RESTARTS:-0} + 1))
-    qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count jobs/pbs.sh && exit 75
+    qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count jobs/pbs.sh >"$run/job" \
+        && cat "$run/job" && exit 75
 fi
 [ $rc != 75 ] || echo "job.sh: not done yet; to go on: qsub jobs/pbs.sh"
 exit $rc

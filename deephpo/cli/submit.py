@@ -5,26 +5,39 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shutil
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deephpo.cli.options import add_fault_arguments, add_search_arguments, at_least, parse_time, resolve
-from deephpo.errors import OptionError, RunDirectoryError
-from deephpo.schedulers.create import AUTO, SCHEDULERS, scheduler_of
+from deephpo.cli.options import (
+    SearchOptions,
+    add_fault_arguments,
+    add_search_arguments,
+    at_least,
+    parse_time,
+    resolve,
+)
+from deephpo.errors import LaunchError, OptionError, RunDirectoryError
+from deephpo.schedulers.create import AUTO, SCHEDULERS, require, scheduler_of
 from deephpo.schedulers.launchers import LAUNCHERS, Launcher, launcher_of
 from deephpo.schedulers.machines import MACHINES, Machine, machine_of
-from deephpo.schedulers.request import Request
+from deephpo.schedulers.request import UNFIT, Request
 from deephpo.storage.run_directory import RunDirectory, replacing
 
 if TYPE_CHECKING:
+    from deephpo.cli.session import Session
     from deephpo.schedulers.protocol import Scheduler
 
 DESCRIPTION = """Search PROBLEM in a batch job: write the job script into the run directory, say what it
 asks for, and submit it. PROBLEM may be the directory of a run, which then is resumed. What is not for the
 batch system is passed on to `deephpo search`, or to `deephpo resume`."""
+
+_ANY = sys.maxsize
+"""Workers enough for any trial: whether the job has them is said here in terms of nodes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +77,10 @@ def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
     )
     job.add_argument("--machine", default="generic", metavar="NAME", help="one of those above")
     job.add_argument(
-        "--scheduler", default=AUTO, metavar="NAME", help=f"{', '.join(SCHEDULERS)} (default: what is here)"
+        "--scheduler",
+        default=AUTO,
+        metavar="NAME",
+        help=f"{', '.join(SCHEDULERS)}, or {AUTO}, which is the one that is here (default: {AUTO})",
     )
     job.add_argument("--launcher", metavar="NAME", help="one of those above (default: as the machine wants)")
     job.add_argument("--nodes", type=int, required=True, metavar="N", help="how many")
@@ -77,7 +93,11 @@ def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
     job.add_argument("--share-gpus", action="store_true", help="let several workers train on the same GPU")
     job.add_argument("--cpus-per-worker", type=int, metavar="C", help="cores (default: as the site gives)")
     job.add_argument(
-        "--walltime", type=parse_time, required=True, metavar="T", help="how long at most: 2:00:00, 90m"
+        "--walltime",
+        type=parse_time,
+        required=True,
+        metavar="T",
+        help="how long at most: 2:00:00, 90m; a number alone is seconds; at least 1m",
     )
     job.add_argument(
         "--chain",
@@ -104,15 +124,33 @@ def run(arguments: argparse.Namespace) -> int:
     machine = machine_of(arguments.machine)
     name = _scheduler_name(arguments.scheduler, machine)
     scheduler = scheduler_of(name)
-    request = _request(arguments, machine, _launcher(arguments.launcher, machine, scheduler))
-    text = scheduler.script(request)
-    print("\n".join(_in_plain_words(request, scheduler)))
+    launcher = _launcher(arguments.launcher, machine, scheduler)
+    if not arguments.dry_run:
+        _refuse_a_second(RunDirectory(arguments.run_dir or Path(arguments.problem)), scheduler)
+    request, options = _request(arguments, machine, launcher)
+    if not arguments.dry_run:
+        require(scheduler)
+    print("\n".join(_in_plain_words(request, scheduler, options)))
     if arguments.dry_run:
-        print(f"\n{text}", end="")
+        print(f"\n{scheduler.script(request)}", end="")
         return 0
-    job = scheduler.submit(_write(request, text))
+    job = _submit(request, scheduler)
     print("\n".join(_what_to_do(request, scheduler, job)))
     return 0
+
+
+def _refuse_a_second(directory: RunDirectory, scheduler: Scheduler) -> None:
+    """Raise RunDirectoryError if the job that was submitted last for this run waits or runs."""
+    try:
+        job = directory.job.read_text(encoding="utf-8").strip()
+    except OSError:
+        return  # None was.
+    state = scheduler.state(job) if job else ""
+    if state:
+        raise RunDirectoryError(
+            f"Job {job} of the run in {directory.path} has not ended ({state}): wait until it has, or end it "
+            f"with `{scheduler.names.cancel} {job}`."
+        )
 
 
 def _scheduler_name(name: str, machine: Machine) -> str:
@@ -120,7 +158,7 @@ def _scheduler_name(name: str, machine: Machine) -> str:
     if machine.scheduler is None or name == machine.scheduler:
         return name
     if name != AUTO:
-        raise OptionError(f"This machine ({machine.summary}) has no {name}: leave --scheduler away.")
+        raise OptionError(f"This machine ({machine.summary}) has no {name}: leave --scheduler out.")
     return machine.scheduler
 
 
@@ -136,8 +174,10 @@ def _launcher(name: str | None, machine: Machine, scheduler: Scheduler) -> Launc
     return launcher
 
 
-def _request(arguments: argparse.Namespace, machine: Machine, launcher: Launcher) -> Request:
-    """Return what is asked for; raises UserError for what cannot be, also of the search itself."""
+def _request(
+    arguments: argparse.Namespace, machine: Machine, launcher: Launcher
+) -> tuple[Request, SearchOptions]:
+    """Return what is asked for, and the search's options; raises UserError for what cannot be."""
     gpus = machine.gpus_per_node if arguments.gpus_per_node is None else arguments.gpus_per_node
     if gpus is None:
         raise OptionError("How many GPUs has a node? Say --gpus-per-node 4, or 0 if it has none.")
@@ -145,9 +185,9 @@ def _request(arguments: argparse.Namespace, machine: Machine, launcher: Launcher
     words = _passed_on(arguments.words)
     resumes = RunDirectory(Path(arguments.problem)).journal.exists()
     examine = _run_to_resume if resumes else _search_to_begin
-    problem, run_dir, words = examine(arguments, words, max(1, arguments.nodes) * workers)
-    return Request(
-        problem=problem,
+    session, run_dir, words = examine(arguments, words, max(1, arguments.nodes) * workers)
+    request = Request(
+        problem=session.declaration.name,
         run_dir=str(run_dir.resolve()),
         start_dir=os.getcwd(),
         program=_program(),
@@ -170,41 +210,42 @@ def _request(arguments: argparse.Namespace, machine: Machine, launcher: Launcher
         environment=tuple(_variable(word) for word in arguments.env),
         chain=arguments.chain,
     )
+    return request, session.options
 
 
 def _search_to_begin(
     arguments: argparse.Namespace, words: list[str], workers: int
-) -> tuple[str, Path, list[str]]:
-    """Return the problem's name, the run directory, and what `deephpo search` is to be told.
+) -> tuple[Session, Path, list[str]]:
+    """Return the search, the run directory, and what `deephpo search` is to be told.
 
     The search is put together as in the job, and refused as there, if it must be.
     """
     from deephpo.cli.session import begin, default_directory
 
     if arguments.accept_changes:
-        raise OptionError(
-            "--accept-changes is for a run that is resumed, and this one begins: leave it away."
-        )
+        raise OptionError("--accept-changes is for a run that is resumed, and this one begins: leave it out.")
     options = resolve(arguments)
     if options.time_limit_s is not None and options.time_limit_s > arguments.walltime:
         raise OptionError(
             f"--time-limit ({options.time_limit_s:.0f} s) must not be longer than --walltime "
             f"({arguments.walltime:.0f} s). A search that needs several jobs has --chain, and no time limit."
         )
-    session = begin(arguments.problem, options, None, keep=False, workers=workers, real_time=False)
+    session = begin(arguments.problem, options, None, keep=False, workers=_ANY, real_time=False)
     session.give_up()
-    directory = RunDirectory(options.run_dir or default_directory(session.declaration))
+    _check_workers(session.sizing.largest, workers)
+    default = default_directory(session.declaration)
+    directory = RunDirectory(options.run_dir or default.with_name(UNFIT.sub("-", default.name)))
     if directory.holds_run():
         raise RunDirectoryError(
             f"{directory.path} already holds a run: `deephpo submit {directory.path}` resumes it."
         )
-    return session.declaration.name, directory.path, words
+    return session, directory.path, words
 
 
 def _run_to_resume(
     arguments: argparse.Namespace, words: list[str], workers: int
-) -> tuple[str, Path, list[str]]:
-    """Return the problem's name, the run directory, and what `deephpo resume` is to be told.
+) -> tuple[Session, Path, list[str]]:
+    """Return the search, the run directory, and what `deephpo resume` is to be told.
 
     The search is put together as in the job, and refused as there, if it must be.
     """
@@ -217,13 +258,14 @@ def _run_to_resume(
     given, unknown = parser.parse_known_args(words)
     if unknown:
         raise OptionError(
-            f"{arguments.problem} is a run, which goes on as it began: leave away {' '.join(unknown)}."
+            f"{arguments.problem} is a run, which goes on as it began: leave out {' '.join(unknown)}."
         )
     directory = RunDirectory(given.run_dir)
-    session = take_up(directory, resume.changes(given), given.accept_changes, workers, ready=False)
-    session.real_time = False
+    session = take_up(directory, resume.changes(given), given.accept_changes, _ANY, ready=False)
+    session.real_time, session.workers = False, workers
     end = session.foregone_end()
     session.give_up()
+    _check_workers(session.sizing.smallest, workers)
     if end is not None:
         cure = " More of it: --trials, or what else `deephpo resume` takes." * (
             end.exit_code != CAN_BE_RESUMED
@@ -231,7 +273,16 @@ def _run_to_resume(
         raise RunDirectoryError(
             f"The search in {directory.path} would end at once, with {workers} workers: {end.reason}.{cure}"
         )
-    return session.declaration.name, directory.path, [word for word in words if word != arguments.problem]
+    return session, directory.path, [word for word in words if word != arguments.problem]
+
+
+def _check_workers(ranks: int, workers: int) -> None:
+    """Raise OptionError if the job has fewer workers than a trial has ranks."""
+    if ranks > workers:
+        raise OptionError(
+            f"For a trial on {ranks} ranks there must be {ranks} workers at least, but this job has "
+            f"{workers}: more --nodes, more --workers-per-node, or --ranks-per-trial with a smaller number."
+        )
 
 
 def _passed_on(words: Sequence[str]) -> list[str]:
@@ -265,21 +316,32 @@ def _is_installed(package: str) -> bool:
     return any(distributions(name=package))
 
 
-def _in_plain_words(request: Request, scheduler: Scheduler) -> list[str]:
+def _in_plain_words(request: Request, scheduler: Scheduler, options: SearchOptions) -> list[str]:
     """Return what is asked for."""
-    placement, gpus = request.placement, request.gpus_per_node
-    nodes = f"{placement.nodes} node{'s' if placement.nodes > 1 else ''}"
-    nodes += f" with {gpus} GPUs each" if gpus else ""
+    placement, system = request.placement, scheduler.names.title
     workers = f"{placement.workers} workers, {placement.workers_per_node} on each node"
     lines = [
-        f"{request.problem} on {scheduler.names.title}: {nodes} for at most {request.walltime}",
+        f"{request.problem} on {system}: {request.nodes_in_words} for at most {request.walltime}",
         f"{placement.ranks} ranks: 1 master and {workers}{_gpus_of_a_worker(request)}",
         f"{request.node_hours:.3g} node-hours at most",
     ]
     if request.chain:
         most = request.node_hours * (request.chain + 1)
         lines[-1] += f" for a job, {most:.3g} for the chain of {request.chain + 1} jobs"
-    return lines
+    return [*lines, f"ends {_ends(options)}or when the {'last ' * bool(request.chain)}job's time is up"]
+
+
+def _ends(options: SearchOptions) -> str:
+    """Return what the search ends with, each followed by a comma."""
+    by_default = " (so many by default: --trials)" * (options.origins["trials"] == "default")
+    ends = {
+        f"after {options.trials} trials{by_default}": options.trials,
+        f"after {timedelta(seconds=options.time_limit_s or 0.0)} (--time-limit)": options.time_limit_s,
+        f"with an objective as good as {options.goal} (--goal)": options.goal,
+        f"after {options.plateau} trials in a row without a new best (--plateau)": options.plateau,
+        f"after {options.node_hours} node-hours (--node-hours)": options.node_hours,
+    }
+    return "".join(f"{words}, " for words, value in ends.items() if value is not None)
 
 
 def _gpus_of_a_worker(request: Request) -> str:
@@ -292,15 +354,26 @@ def _gpus_of_a_worker(request: Request) -> str:
     return f", {'a GPU' if each == 1 else f'{each} GPUs'} for each{idle}"
 
 
-def _write(request: Request, text: str) -> Path:
-    """Write the job script into the run directory, and return where it is."""
+def _submit(request: Request, scheduler: Scheduler) -> str:
+    """Write the job script into the run directory, submit it, and return the job's id.
+
+    Raises LaunchError if it is refused; a directory that is new then is gone again.
+    """
     directory = RunDirectory(Path(request.run_dir))
+    is_new = not directory.path.exists()
     if request.arguments:
         directory.create()
     with replacing(directory.script) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(scheduler.script(request), encoding="utf-8")
         temporary.chmod(0o755)
-    return directory.script
+    try:
+        job = scheduler.submit(directory.script)
+    except LaunchError:
+        if is_new:
+            shutil.rmtree(directory.path)
+        raise
+    directory.job.write_text(f"{job}\n", encoding="utf-8")
+    return job
 
 
 def _what_to_do(request: Request, scheduler: Scheduler, job: str) -> list[str]:

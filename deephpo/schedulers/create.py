@@ -32,6 +32,16 @@ def scheduler_of(name: str) -> Scheduler:
     return found
 
 
+def require(scheduler: Scheduler) -> None:
+    """Raise OptionError unless the commands of a batch system are here."""
+    command = scheduler.names.submit
+    if shutil.which(command) is None:
+        raise OptionError(
+            f"There is no {command} here: submit on a login node, load the module that brings it, or look at "
+            "the script with --dry-run."
+        )
+
+
 def scheduler_of_job(environment: Mapping[str, str] = os.environ) -> Scheduler | None:
     """Return the batch system in a job of which this process runs; None if it runs in none."""
     return next((s for s in SCHEDULERS.values() if s.names.job_id in environment), None)

@@ -15,7 +15,7 @@ _MOST_NAMED = 4
 def job_line(environment: Mapping[str, str] = os.environ) -> str | None:
     """Return which job this is, whose start, on which nodes; None outside a job.
 
-    Such as "Slurm job 12, start 3, on 2 nodes: node1, node4"; what nobody tells is left away.
+    Such as "Slurm job 12, start 3, on 2 nodes: node1, node4"; what nobody tells is left out.
     """
     scheduler = scheduler_of_job(environment)
     if scheduler is None:

@@ -67,7 +67,7 @@ MACHINES = {
         environment={"MIOPEN_DISABLE_CACHE": "1"},
     ),
     "aurora": Machine(
-        "ALCF, PBS, 6 Intel GPUs a node of 2 tiles each, which are 12 devices",
+        "ALCF, PBS, 6 Intel GPUs a node, which are 12 devices",
         "pbs",
         "pals",
         12,

@@ -11,9 +11,12 @@ from pathlib import Path
 from deephpo.schedulers.commands import answer, submitted
 from deephpo.schedulers.protocol import Names
 from deephpo.schedulers.request import Request
-from deephpo.schedulers.script import again, ground, heading, life
+from deephpo.schedulers.script import again, ground, heading, life, place
 
 _STARTED = re.compile(r"^\s*stime = (.+)$", re.MULTILINE)
+_STATE = re.compile(r"^\s*job_state = (\w)", re.MULTILINE)
+_ENDED = ("C", "F")
+"""States of jobs that are remembered for a while, of Torque and of PBS."""
 _WALLTIME = re.compile(r"^\s*Resource_List\.walltime = (\d+):(\d+):(\d+)$", re.MULTILINE)
 
 
@@ -38,10 +41,11 @@ class Pbs:
             *heading(request, self.names),
             *(f"#PBS {directive}" for directive in _directives(request)),
             "",
+            *place(request, self.names),
+            "# PBS would show what is printed at the end only.",
+            'mkdir -p "$run" && exec >>"$run/job.out" 2>&1 || exit',
             *ground(request, self.names),
             "",
-            "# PBS would show what is printed at the end only.",
-            'exec >>"$run/job.out" 2>&1',
             *life(request),
             "",
             *again(request, self.names, _successor(request)),
@@ -51,6 +55,11 @@ class Pbs:
     def submit(self, script: Path) -> str:
         """Submit a script, and return the job's id; raises LaunchError if that is refused."""
         return submitted(["qsub", str(script)], script.parent)
+
+    def state(self, job: str) -> str:
+        """Return the state of a job that waits or runs, as PBS calls it; empty if there is none."""
+        found = _STATE.search(answer(["qstat", "-f", job]))
+        return "" if found is None or found[1] in _ENDED else found[1]
 
     def end_time_s(self, environment: Mapping[str, str]) -> float | None:
         """Return when the job of this environment ends, in seconds since the epoch; None if nobody tells."""
@@ -95,7 +104,8 @@ def _successor(request: Request) -> list[str]:
         'echo "job.sh: not done yet; another job is to go on"',
         "count=$((${DEEPHPO_RESTARTS:-0} + 1))",
         'qsub -W depend=afterany:"$PBS_JOBID" -v DEEPHPO_RESTARTS=$count '
-        f"{shlex.quote(request.script)} && exit 75",
+        f'{shlex.quote(request.script)} >"$run/job" \\',
+        '    && cat "$run/job" && exit 75',
     ]
 
 

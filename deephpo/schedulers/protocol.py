@@ -1,4 +1,4 @@
-"""What a batch system is to deephpo: a table of names, and three methods."""
+"""What a batch system is to deephpo: a table of names, and four methods."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ class Scheduler(Hashable, Protocol):
 
     def submit(self, script: Path) -> str:
         """Submit a script, and return the job's id; raises LaunchError if that is refused."""
+
+    def state(self, job: str) -> str:
+        """Return the state of a job that waits or runs, as it calls it; empty if there is none."""
 
     def end_time_s(self, environment: Mapping[str, str]) -> float | None:
         """Return when the job of this environment ends, in seconds since the epoch; None if nobody tells."""

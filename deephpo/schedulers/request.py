@@ -14,6 +14,8 @@ from deephpo.storage.run_directory import RunDirectory
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+UNFIT = re.compile(r"[^\w./+,:=@~-]")
+"""What batch systems take in no path."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,12 @@ class Request:
         for option in ("account", "queue", "constraint"):
             if re.search(r"\s", getattr(self, option) or ""):
                 raise OptionError(f"--{option} must be one word, not {getattr(self, option)!r}.")
-        for path in (self.run_dir, self.start_dir or ""):
-            if found := re.search(r"[^\w./+,:=@~-]", path):
-                raise OptionError(f"Batch systems do not take a path with {found[0]!r} in it: {path!r}.")
+        cures = {self.start_dir or "": "submit from another directory", self.run_dir: "say another --run-dir"}
+        for path, cure in cures.items():
+            if found := UNFIT.search(path):
+                raise OptionError(
+                    f"Batch systems do not take a path with {found[0]!r} in it: {path!r}; {cure}."
+                )
 
     def _check_counts(self) -> None:
         for option in ("nodes", "workers_per_node"):
@@ -84,7 +89,7 @@ class Request:
         if self.cpus_per_worker is not None and self.machine.whole_nodes:
             raise OptionError(
                 f"A job on this machine ({self.machine.summary}) gets all cores of its nodes, and deephpo "
-                "shares them out among the workers: leave --cpus-per-worker away."
+                "shares them out among the workers: leave --cpus-per-worker out."
             )
 
     def _check_gpus(self) -> None:
@@ -111,6 +116,13 @@ class Request:
         return self.workers_per_node * (self.cpus_per_worker or 1) + 1
 
     @property
+    def nodes_in_words(self) -> str:
+        """Such as "2 nodes with 4 GPUs each"."""
+        each = " each" if self.nodes > 1 else ""
+        gpus = f" with {_many(self.gpus_per_node, 'GPU')}{each}" if self.gpus_per_node else ""
+        return f"{_many(self.nodes, 'node')}{gpus}"
+
+    @property
     def job_name(self) -> str:
         """The problem's name, as batch systems take it: PBS at most 15 characters."""
         return _NAME.sub("-", self.problem)[:15].strip("-.") or "deephpo"
@@ -135,3 +147,7 @@ class Request:
         """As batch systems write it: 02:00:00."""
         minutes, seconds = divmod(self.walltime_s, 60)
         return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number > 1 else ''}"

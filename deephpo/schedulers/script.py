@@ -20,27 +20,41 @@ _OF_MODULES = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
 
 def heading(request: Request, names: Names) -> list[str]:
     """Return what the script is, as comments."""
-    where = f"{request.nodes} node{'s' if request.nodes > 1 else ''}"
-    gpus = f" with {request.gpus_per_node} GPUs each" if request.gpus_per_node else ""
+    searchers = f"1 master, {request.placement.workers} workers"
     return [
         "#!/bin/bash",
-        f"# A search of {request.problem}: 1 master, {request.placement.workers} workers on {where}{gpus}.",
+        f"# A search of {request.problem}: {searchers} on {request.nodes_in_words}.",
         "# Submitted again it goes on where the search stopped:",
         f"#   {names.submit} {request.script}",
     ]
 
 
+def place(request: Request, names: Names) -> list[str]:
+    """Return where the job runs and writes."""
+    return [f"run={shlex.quote(request.run_dir)}", f"cd {_start(request, names)} || exit"]
+
+
 def ground(request: Request, names: Names) -> list[str]:
     """Return what has to be there before the search is started."""
     return [
-        f"run={shlex.quote(request.run_dir)}",
-        f"cd {_start(request, names)} || exit",
         "# The time above, in seconds: the search watches this clock, and is done before the job is ended.",
         f"export DEEPHPO_END_TIME=$(($(date +%s) + {request.walltime_s}))",
-        *(f"module load {shlex.quote(module)}" for module in request.modules),
+        *_modules(request),
         *(f"export {name}={shlex.quote(value)}" for name, value in _environment(request).items()),
         "",
         *_launch(request, names),
+    ]
+
+
+def _modules(request: Request) -> list[str]:
+    if not request.modules:
+        return []
+    return [
+        f"for module in {_words(request.modules)}; do",
+        '    module load "$module" && continue',
+        '    echo "job.sh: the module $module could not be loaded: mend that line, or --modules" >&2',
+        "    exit 2",
+        "done",
     ]
 
 

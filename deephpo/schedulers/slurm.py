@@ -9,7 +9,7 @@ from pathlib import Path
 from deephpo.schedulers.commands import answer, submitted
 from deephpo.schedulers.protocol import Names
 from deephpo.schedulers.request import Request
-from deephpo.schedulers.script import again, ground, heading, life
+from deephpo.schedulers.script import again, ground, heading, life, place
 
 NOTICE_S = 60
 """So long before the end Slurm warns the script, or a quarter of the time if that is less; up to a minute
@@ -36,6 +36,7 @@ class Slurm:
             *heading(request, self.names),
             *(f"#SBATCH {directive}" for directive in _directives(request)),
             "",
+            *place(request, self.names),
             *ground(request, self.names),
             "",
             "# To the launcher alone, which passes it on to all ranks.  SIGTERM must not be passed on.",
@@ -49,6 +50,10 @@ class Slurm:
     def submit(self, script: Path) -> str:
         """Submit a script, and return the job's id; raises LaunchError if that is refused."""
         return submitted(["sbatch", "--parsable", str(script)], script.parent).partition(";")[0]
+
+    def state(self, job: str) -> str:
+        """Return the state of a job that waits or runs, as Slurm calls it; empty if there is none."""
+        return answer(["squeue", "--noheader", "--jobs", job, "--format=%T"])
 
     def end_time_s(self, environment: Mapping[str, str]) -> float | None:
         """Return when the job of this environment ends, in seconds since the epoch; None if nobody tells."""

@@ -62,7 +62,8 @@ def test_what_is_for_the_search_is_passed_on_as_it_was_written(problem, said):
         f"""search {problem} --trials 20 --stop 'diverged + diverged' --search=random --seed 3 --run-dir"""
         in out
     )
-    assert "module load gcc\nexport A=1\nexport B=2\n" in out
+    assert "for module in gcc; do\n" in out
+    assert "done\nexport A=1\nexport B=2\n" in out
 
 
 def test_a_machine_brings_its_scheduler_its_launcher_and_its_gpus(problem, said):
@@ -78,6 +79,7 @@ def test_workers_may_have_several_gpus_or_none(problem, said):
     assert "2 workers, 2 on each node, 2 GPUs for each (1 GPUs of a node idle)" in many
     none = said(*words, "--gpus-per-node", 0, "--workers-per-node", 12)
     assert "1 node for at most 01:00:00" in none
+    assert "1 node with 5 GPUs for at most" in many
     assert "12 workers, 12 on each node, without GPUs" in none
 
 
@@ -152,8 +154,11 @@ REFUSED = {
     "unknown rule": (["--stop", "foo"], "There is no "),
     "more workers than GPUs": (["--workers-per-node", "5"], "must be at most 4, the GPUs of a node"),
     "time": (["--time-limit", "3h"], "--time-limit (10800 s) must not be longer than --walltime (7200 s)"),
-    "gangs": (["--ranks-per-trial", "9"], "9"),
-    "scheduler": (["--machine", "polaris"], "has no slurm: leave --scheduler away"),
+    "gangs": (
+        ["--ranks-per-trial", "9"],
+        "there must be 9 workers at least, but this job has 8: more --nodes, more --workers-per-node",
+    ),
+    "scheduler": (["--machine", "polaris"], "has no slurm: leave --scheduler out"),
     "variable": (["--env", "A"], "--env must be NAME=VALUE, not 'A'"),
 }
 
@@ -181,13 +186,13 @@ def test_a_run_goes_on_with_what_resume_is_told(problem, said, tmp_path):
 
 
 def test_a_search_that_begins_has_no_changes_to_accept(problem, refusal):
-    assert "leave it away" in refusal("submit", problem, *JOB, "--accept-changes")
+    assert "leave it out" in refusal("submit", problem, *JOB, "--accept-changes")
 
 
 def test_a_run_takes_no_options_of_a_search(problem, refusal, said, tmp_path):
     run = tmp_path / "run"
     said("search", problem, "--trials", 3, "--search", "random", "--workers", 1, "--run-dir", run)
-    assert "goes on as it began: leave away --kappa 2." in refusal("submit", run, *JOB, "--kappa", "2")
+    assert "goes on as it began: leave out --kappa 2." in refusal("submit", run, *JOB, "--kappa", "2")
     sentence = refusal("submit", problem, *JOB, "--run-dir", run)
     assert f"already holds a run: `deephpo submit {run}` resumes it" in sentence
 
@@ -199,6 +204,75 @@ def test_what_the_batch_system_says_when_it_refuses_is_said(problem, sbatch, tmp
         f"The job was refused: `sbatch --parsable {tmp_path}/run/job.sh` says: 42;here"
         in capfd.readouterr().err
     )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_directory_that_was_there_stays_when_a_job_is_refused(problem, sbatch, tmp_path):
+    sbatch(exit_code=1)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").touch()
+    assert main(["submit", problem, *JOB, "--run-dir", str(tmp_path / "run")]) == 2
+    assert (tmp_path / "run" / "notes.txt").exists()
+
+
+def test_without_the_commands_of_the_batch_system_nothing_is_written(problem, refusal, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "/nowhere")
+    words = ["--machine", "perlmutter", "--account", "m1", "--nodes", "1", "--walltime", "1h"]
+    sentence = refusal("submit", problem, *words, "--run-dir", tmp_path / "run")
+    assert "There is no sbatch here: submit on a login node" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("named", ["by its run directory", "by its problem"])
+def test_a_run_whose_job_has_not_ended_is_not_submitted_again(
+    named, problem, said, refusal, sbatch, tmp_path
+):
+    given, run = sbatch(), tmp_path / "run"
+    said("submit", problem, *JOB, "--run-dir", run)
+    given.unlink()
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.write_text('#!/bin/bash\n[[ "$*" == *"--jobs 42 "* ]] && echo PENDING\n')
+    squeue.chmod(0o755)
+    words = [run] if named == "by its run directory" else [problem, "--run-dir", run]
+    sentence = refusal("submit", *words, *JOB)
+    assert f"Job 42 of the run in {run} has not ended (PENDING)" in sentence
+    assert "`scancel 42`" in sentence
+    assert not given.exists()
+    squeue.write_text("#!/bin/bash\nexit 1\n")  # as Slurm does for a job that it has forgotten
+    said("submit", problem, *JOB, "--run-dir", run)
+    assert given.exists()
+
+
+ENDS = {
+    "nothing": ([], "ends after 100 trials (so many by default: --trials), or when the job's time is up"),
+    "trials": (["--trials", "7", "--chain", "1"], "ends after 7 trials, or when the last job's time is up"),
+    "time": (["--time-limit", "1h"], "ends after 1:00:00 (--time-limit), or when the job's time is up"),
+    "plateau": (
+        ["--trials", "50", "--plateau", "9", "--goal", "0.0"],
+        "ends after 50 trials, with an objective as good as 0.0 (--goal), "
+        "after 9 trials in a row without a new best (--plateau), or when",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_it_says_what_the_search_ends_with(case, problem, said):
+    words, line = ENDS[case]
+    assert line in said("submit", problem, *JOB, *words, "--dry-run")
+
+
+def test_a_problem_with_a_space_in_its_name_has_a_run_directory_without(problem_file, said):
+    out = said("submit", problem_file(QUICK, "my problem.py"), *JOB, "--dry-run")
+    assert "/runs/my-problem-" in out
+
+
+def test_its_tables_are_tables_on_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["submit", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "  generic     any cluster" in lines
+    assert "  pals         mpiexec of Cray PALS" in lines
 
 
 def test_gpus_must_be_told_where_no_machine_tells_them(problem, refusal):

@@ -98,6 +98,16 @@ def test_a_search_that_was_cut_off_before_its_first_record_is_begun_anew(job):
     assert verbs(script) == ["search"]
 
 
+@pytest.mark.parametrize("scheduler", ["slurm", "pbs"])
+def test_without_one_of_its_modules_nothing_is_searched(scheduler, job):
+    script = job((0, 5), scheduler=scheduler, modules=("gcc/12", "openmpi/5"))
+    ended = run(script, **{"BASH_FUNC_module%%": '() { [ "$2" = gcc/12 ]; }'})
+    assert ended.returncode == 2
+    printed = script.with_name("job.out").read_text() if scheduler == "pbs" else ended.stderr
+    assert printed == "job.sh: the module openmpi/5 could not be loaded: mend that line, or --modules\n"
+    assert not script.with_name("calls").exists()
+
+
 def test_wrong_input_is_not_tried_again(job):
     script = job((2, 0), chain=3)
     assert run(script).returncode == 2

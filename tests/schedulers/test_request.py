@@ -20,12 +20,15 @@ REFUSED = {
     ),
     "cores": (
         {"machine": machine_of("frontier"), "account": "m1", "cpus_per_worker": 7},
-        "leave --cpus-per-worker away",
+        "leave --cpus-per-worker out",
     ),
     "email": ({"email": "me"}, "--email must be an address"),
     "variable": ({"environment": (("A-B", "1"),)}, "--env must be NAME=VALUE"),
     "queue": ({"queue": "a b"}, "--queue must be one word, not 'a b'"),
-    "path": ({"run_dir": "/my runs/x"}, "do not take a path with ' ' in it"),
+    "path": (
+        {"run_dir": "/my runs/x"},
+        "do not take a path with ' ' in it: '/my runs/x'; say another --run-dir",
+    ),
 }
 
 
