@@ -196,6 +196,7 @@ def _gangs(session: Session) -> str:
 
 def _show_end(session: Session, directory: RunDirectory, exit_code: int) -> None:
     """Print the table, draw the picture, and say where everything is."""
+    from deephpo.cli.next_command import next_command
     from deephpo.engine.coordinator import CAN_BE_RESUMED
     from deephpo.report.picture import draw
     from deephpo.report.summary import full_summary
@@ -208,8 +209,9 @@ def _show_end(session: Session, directory: RunDirectory, exit_code: int) -> None
     files = (directory.table, directory.archive, directory.journal, directory.config, directory.log)
     names = ", ".join(path.name for path in (directory.picture, *files) if path.exists())
     _print(f"\nIn {directory.path}: {names}")
-    if exit_code == CAN_BE_RESUMED and session.state.declaration is not None:  # else nothing was recorded
-        _print(f"Go on with: deephpo resume {directory.path}")
+    recorded = session.state.declaration is not None
+    if exit_code == CAN_BE_RESUMED and recorded and (command := next_command(directory)) is not None:
+        _print(command)
 
 
 def _print(text: str) -> None:

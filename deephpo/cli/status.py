@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from deephpo.errors import OptionError, RunDirectoryError
 
 if TYPE_CHECKING:
-    from deephpo.storage.run_directory import RunDirectory
+    from deephpo.storage.run_state import RunState
 
 DESCRIPTION = "Show how a run stands: counts, the best trials, the reasons of failures."
 
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the status; returns the exit code."""
+    from deephpo.cli.next_command import next_command
     from deephpo.report.summary import as_json, full_summary
     from deephpo.storage.journal import read_journal
     from deephpo.storage.run_directory import RunDirectory
@@ -47,22 +48,30 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json(state, arguments.top)))
         return 0
+    silence_s = max(0.0, time.time() - directory.journal.stat().st_mtime)
     if state.finished is None:
-        print(_sign_of_life(directory, len(state.running)))
+        print(_sign_of_life(silence_s, len(state.running)))
     print("\n".join(full_summary(state, arguments.top)))
+    if _can_go_on(state, silence_s) and (command := next_command(directory)) is not None:
+        print(f"\n{command}")
     return 0
 
 
-def _sign_of_life(directory: RunDirectory, running: int) -> str:
+def _sign_of_life(silence_s: float, running: int) -> str:
     """Return whether a run without an end goes on, as far as its journal's age can tell."""
-    silence_s = max(0.0, time.time() - directory.journal.stat().st_mtime)
     trials = f"{running} trial{'' if running == 1 else 's'} running"
     if silence_s <= SILENCE_S:
         return f"Running: last heard of {_span(silence_s)} ago, {trials}."
-    return (
-        f"Not heard of for {_span(silence_s)}, {trials}: probably killed; "
-        f"`deephpo resume {directory.path}` goes on with it."
-    )
+    return f"Not heard of for {_span(silence_s)}, {trials}: probably killed."
+
+
+def _can_go_on(state: RunState, silence_s: float) -> bool:
+    """Return whether a run stopped before it was done."""
+    from deephpo.engine.coordinator import CAN_BE_RESUMED
+
+    if state.finished is not None:
+        return state.finished.exit_code == CAN_BE_RESUMED
+    return state.declaration is not None and silence_s > SILENCE_S
 
 
 def _span(seconds: float) -> str:

@@ -120,6 +120,20 @@ def test_a_journal_that_cannot_be_written_any_more_ends_the_search_so_that_it_ca
     assert sorted(state.trials) == list(range(20))
 
 
+def test_in_the_job_of_a_submitted_search_how_it_goes_on_is_left_to_the_job_script(
+    search, problem, directory, capsys, monkeypatch
+):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("DEEPHPO_END_TIME", str(time.time() - 1))
+    directory.path.mkdir()
+    directory.script.touch()
+    assert search(problem, "--trials", 20) == 75
+    shown = capsys.readouterr().out
+    assert f"In {directory.path}: " in shown
+    assert "deephpo resume" not in shown
+    assert "deephpo submit" not in shown
+
+
 def test_a_journal_that_cannot_even_be_begun_leaves_no_thread_behind(search, problem, capsys, monkeypatch):
     def full(journal, records):
         raise JournalFullError("the journal cannot be written: No space left on device")

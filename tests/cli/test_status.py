@@ -8,6 +8,7 @@ import time
 import pytest
 
 from deephpo.storage.journal import Journal
+from deephpo.storage.records import Finished
 from deephpo.storage.run_directory import RunDirectory
 
 
@@ -46,10 +47,10 @@ def test_a_run_that_goes_on_says_so(run_directory, said):
     [
         (-30, "Running: last heard of 0 s ago, 0 trials running."),
         (20, "Running: last heard of 20 s ago, 0 trials running."),
-        (90, "Not heard of for 90 s, 0 trials running: probably killed; "),
-        (400, "Not heard of for 6 min, 0 trials running: probably killed; "),
-        (3 * 3600, "Not heard of for 3 h, 0 trials running: probably killed; "),
-        (40 * 86400, "Not heard of for 40 d, 0 trials running: probably killed; "),
+        (90, "Not heard of for 90 s, 0 trials running: probably killed."),
+        (400, "Not heard of for 6 min, 0 trials running: probably killed."),
+        (3 * 3600, "Not heard of for 3 h, 0 trials running: probably killed."),
+        (40 * 86400, "Not heard of for 40 d, 0 trials running: probably killed."),
     ],
 )
 def test_a_run_that_was_not_heard_of_for_long_was_probably_killed(age_s, told, run_directory, said):
@@ -57,6 +58,35 @@ def test_a_run_that_was_not_heard_of_for_long_was_probably_killed(age_s, told, r
     now = time.time()
     os.utime(path / "journal.jsonl", (now, now - age_s - 0.5))
     assert said("status", path).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "records", "goes_on"),
+    [
+        (20, [], False),
+        (90, [], True),
+        (20, [Finished(1.0, "stopped by SIGTERM", 75)], True),
+        (90, [Finished(1.0, "all trials are done", 0)], False),
+    ],
+    ids=["running", "killed", "stopped", "done"],
+)
+def test_a_run_that_stopped_before_it_was_done_says_how_it_goes_on(
+    age_s, records, goes_on, run_directory, said, monkeypatch
+):
+    path = run_directory(0.5, finished=False)
+    journal = Journal(path / "journal.jsonl", resume=True)
+    journal.repair()
+    journal.append(records)
+    journal.close()
+    now = time.time()
+    os.utime(path / "journal.jsonl", (now, now - age_s))
+    shown = said("status", path)
+    assert shown.endswith(f"\n\nGo on with: deephpo resume {path}\n") == goes_on
+    assert ("Go on with" in shown) == goes_on
+    RunDirectory(path).script.touch()
+    for name in ("SLURM_JOB_ID", "PBS_JOBID"):
+        monkeypatch.delenv(name, raising=False)
+    assert (f"Go on with: deephpo submit {path} " in said("status", path)) == goes_on
 
 
 def test_a_run_that_is_over_needs_no_sign_of_life(run_directory, said):
