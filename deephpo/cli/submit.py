@@ -25,7 +25,7 @@ from deephpo.errors import LaunchError, OptionError, RunDirectoryError
 from deephpo.schedulers.create import AUTO, SCHEDULERS, require, scheduler_of
 from deephpo.schedulers.launchers import LAUNCHERS, Launcher, launcher_of
 from deephpo.schedulers.machines import MACHINES, Machine, machine_of
-from deephpo.schedulers.request import UNFIT, Request
+from deephpo.schedulers.request import UNFIT, Request, many
 from deephpo.storage.run_directory import RunDirectory, replacing
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ def _is_installed(package: str) -> bool:
 def _in_plain_words(request: Request, scheduler: Scheduler, options: SearchOptions) -> list[str]:
     """Return what is asked for."""
     placement, system = request.placement, scheduler.names.title
-    workers = f"{placement.workers} workers, {placement.workers_per_node} on each node"
+    workers = f"{many(placement.workers, 'worker')}, {placement.workers_per_node} on each node"
     lines = [
         f"{request.problem} on {system}: {request.nodes_in_words} for at most {request.walltime}",
         f"{placement.ranks} ranks: 1 master and {workers}{_gpus_of_a_worker(request)}",
@@ -335,7 +335,7 @@ def _ends(options: SearchOptions) -> str:
     """Return what the search ends with, each followed by a comma."""
     by_default = " (so many by default: --trials)" * (options.origins["trials"] == "default")
     ends = {
-        f"after {options.trials} trials{by_default}": options.trials,
+        f"after {many(options.trials or 0, 'trial')}{by_default}": options.trials,
         f"after {timedelta(seconds=options.time_limit_s or 0.0)} (--time-limit)": options.time_limit_s,
         f"with an objective as good as {options.goal} (--goal)": options.goal,
         f"after {options.plateau} trials in a row without a new best (--plateau)": options.plateau,
@@ -350,7 +350,7 @@ def _gpus_of_a_worker(request: Request) -> str:
     each, over = divmod(request.gpus_per_node, request.workers_per_node)
     if not each:
         return ", several on a GPU"
-    idle = f" ({over} GPUs of a node idle)" if over else ""
+    idle = f" ({many(over, 'GPU')} of a node idle)" if over else ""
     return f", {'a GPU' if each == 1 else f'{each} GPUs'} for each{idle}"
 
 

@@ -119,8 +119,8 @@ class Request:
     def nodes_in_words(self) -> str:
         """Such as "2 nodes with 4 GPUs each"."""
         each = " each" if self.nodes > 1 else ""
-        gpus = f" with {_many(self.gpus_per_node, 'GPU')}{each}" if self.gpus_per_node else ""
-        return f"{_many(self.nodes, 'node')}{gpus}"
+        gpus = f" with {many(self.gpus_per_node, 'GPU')}{each}" if self.gpus_per_node else ""
+        return f"{many(self.nodes, 'node')}{gpus}"
 
     @property
     def job_name(self) -> str:
@@ -149,5 +149,6 @@ class Request:
         return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
 
 
-def _many(number: int, thing: str) -> str:
+def many(number: int, thing: str) -> str:
+    """Return how many of a thing: "1 node", "2 nodes"."""
     return f"{number} {thing}{'s' if number > 1 else ''}"

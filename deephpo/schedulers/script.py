@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable
 
 from deephpo.schedulers.protocol import Names
-from deephpo.schedulers.request import Request
+from deephpo.schedulers.request import Request, many
 
 RESTARTS = 2
 """So often a search that crashed is started again without having got any further."""
@@ -20,7 +20,7 @@ _OF_MODULES = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
 
 def heading(request: Request, names: Names) -> list[str]:
     """Return what the script is, as comments."""
-    searchers = f"1 master, {request.placement.workers} workers"
+    searchers = f"1 master, {many(request.placement.workers, 'worker')}"
     return [
         "#!/bin/bash",
         f"# A search of {request.problem}: {searchers} on {request.nodes_in_words}.",

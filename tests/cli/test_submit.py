@@ -76,7 +76,7 @@ def test_a_machine_brings_its_scheduler_its_launcher_and_its_gpus(problem, said)
 def test_workers_may_have_several_gpus_or_none(problem, said):
     words = ["submit", problem, "--scheduler", "slurm", "--nodes", 1, "--walltime", "1h", "--dry-run"]
     many = said(*words, "--gpus-per-node", 5, "--workers-per-node", 2)
-    assert "2 workers, 2 on each node, 2 GPUs for each (1 GPUs of a node idle)" in many
+    assert "2 workers, 2 on each node, 2 GPUs for each (1 GPU of a node idle)" in many
     none = said(*words, "--gpus-per-node", 0, "--workers-per-node", 12)
     assert "1 node for at most 01:00:00" in none
     assert "1 node with 5 GPUs for at most" in many

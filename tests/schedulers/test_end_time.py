@@ -1,4 +1,4 @@
-"""When the job ends that a process runs in, in the words of the batch systems."""
+"""When the job ends that a process runs in, and whether one has ended, in the words of the batch systems."""
 
 import time
 
@@ -50,6 +50,13 @@ def test_squeue_says_it(saying):
 def test_qstat_says_when_it_began_and_for_how_long_it_may_go_on(saying):
     saying("qstat", QSTAT)
     assert scheduler_of("pbs").end_time_s({"PBS_JOBID": "12.head"}) == local(2026, 11, 22, 5, 40, 44)
+
+
+@pytest.mark.parametrize("letter", ["Q", "R", "H", "F", "C"])
+def test_a_job_that_has_ended_has_no_state_though_pbs_remembers_it(letter, saying):
+    saying("qstat", QSTAT.replace("job_state = R", f"job_state = {letter}"))
+    assert scheduler_of("pbs").state("12.head") == ("" if letter in "FC" else letter)
+    assert scheduler_of("pbs").state("13.head") == ""
 
 
 @pytest.mark.parametrize("text", ["N/A\n", "", "slurm_load_jobs error: Unable to contact slurm controller\n"])

@@ -187,3 +187,12 @@ def test_a_warning_reaches_the_search_whose_exit_code_is_that_of_the_job(job, tm
         running.send_signal(signal.SIGUSR1)  # to the script alone, as Slurm does
         assert running.wait(20) == 75
     assert (tmp_path / "calls").read_text().splitlines()[-1] == "warned"
+
+
+def test_the_job_that_follows_on_pbs_is_the_one_that_is_remembered(job):
+    script = job((75, 5), scheduler="pbs", chain=1)
+    qsub = script.with_name("qsub")
+    qsub.write_text("#!/bin/bash\necho 8.head\n")
+    assert run(script).returncode == 75
+    assert script.with_name("job").read_text() == "8.head\n"
+    assert script.with_name("job.out").read_text().endswith("another job is to go on\n8.head\n")
