@@ -119,7 +119,7 @@ def test_an_srun_that_does_not_fit_the_mpi_is_refused_and_nothing_is_written(clu
     assert (said["JobState"], said["ExitCode"]) == ("FAILED", "2:0")
     assert "srun started 5 tasks, but MPI sees a world of one" in cluster.output(said)
     assert "pmix for Open MPI" in cluster.output(said)
-    assert sorted(path.name for path in run.iterdir()) == ["job.out", "job.sh"]
+    assert sorted(path.name for path in run.iterdir()) == ["job", "job.out", "job.sh"]
 
 
 def test_the_doctor_shows_who_is_where_and_what_is_wrong_with_it(cluster, tmp_path):
