@@ -261,8 +261,8 @@ def resume(
 
     change: from its options to those that it goes on with.  accept: whether the problem may have changed
     harmlessly.  workers: as for :func:`begin`.  ready: whether it is to run; otherwise its model is not made
-    anew, which takes time.  Raises UserError if there is no run, if another search is
-    writing to it, or if the problem changed.
+    anew, which takes time, and nobody is asked when the job ends.  Raises UserError if there is no run, if
+    another search is writing to it, or if the problem changed.
     """
     directory.require()
     journal = Journal(directory.journal, resume=True)
@@ -283,12 +283,7 @@ def _take_over(
 ) -> Session:
     place = Place()
     records = list(read_journal(directory.journal, place))
-    begun = records[0] if records else None
-    if not isinstance(begun, Begun):
-        raise RunDirectoryError(
-            f"{directory.journal} has no first record: the search had not begun. Remove it, and begin "
-            f"anew: deephpo search PROBLEM --run-dir {directory.path}"
-        )
+    begun = _beginning(records, directory)
     declaration = describe(begun.target)  # what is refused here need not wait for the claim
     _become_writer(journal, directory, records, place)
     state = RunState(records)
@@ -327,7 +322,19 @@ def _take_over(
         workers=workers,
         sizing=sizing_of(begun.target, declaration, options.ranks_per_trial, workers, resumed=True),
         judge=judge,
+        real_time=ready,
     )
+
+
+def _beginning(records: Sequence[Record], directory: RunDirectory) -> Begun:
+    """Return the first record of a run; raises RunDirectoryError if there is none."""
+    begun = records[0] if records else None
+    if not isinstance(begun, Begun):
+        raise RunDirectoryError(
+            f"{directory.journal} has no first record: the search had not begun. Remove it, and begin "
+            f"anew: deephpo search PROBLEM --run-dir {directory.path}"
+        )
+    return begun
 
 
 def _learn(search: Search, declaration: Declaration, source: Path) -> Learned:

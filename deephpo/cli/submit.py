@@ -262,7 +262,7 @@ def _run_to_resume(
         )
     directory = RunDirectory(given.run_dir)
     session = take_up(directory, resume.changes(given), given.accept_changes, _ANY, ready=False)
-    session.real_time, session.workers = False, workers
+    session.workers = workers
     end = session.foregone_end()
     session.give_up()
     _check_workers(session.sizing.smallest, workers)
