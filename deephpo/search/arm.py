@@ -10,21 +10,25 @@ import numpy as np
 from deephpo.acquisition import KAPPA, Acquisition, AcquisitionName
 from deephpo.search.hand_over import HandOver
 from deephpo.search.model_based import ModelBasedSearch
+from deephpo.search.parts import PROCESSES
 from deephpo.search.pending import PENDING
 from deephpo.search.search import Forgetful
 from deephpo.search.weights import Schedule, weights
 from deephpo.space.encoding import Encoding
+from deephpo.surrogates.blend import Blend
 from deephpo.surrogates.forest import ForestSurrogate
 from deephpo.surrogates.gaussian_process import GaussianProcess
 from deephpo.surrogates.protocol import Surrogate
 from deephpo.surrogates.targets import TAU, TargetName, targets_named
 
 PROCESS_UNTIL = 500
-"""From so many results on a forest stands in for a Gaussian process, which costs more with every result."""
+"""From so many results on a forest stands in for a Gaussian process, which costs more with every result.
 
-SurrogateName = Literal["gp", "forest", "extra-trees"]
+So it does for the blend, one part of which is such a process."""
 
-_CANDIDATES = {"gp": 1000, "forest": 2000, "extra-trees": 2000}
+SurrogateName = Literal["gp", "blend", "forest", "extra-trees"]
+
+_CANDIDATES = {"gp": 1000, "blend": 1000, "forest": 2000, "extra-trees": 2000}
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,12 @@ class Arm:
 
     @property
     def heir(self) -> Arm:
-        """The arm that takes over at PROCESS_UNTIL results: of a Gaussian process a forest's, else itself.
+        """The arm that takes over at PROCESS_UNTIL results: where there is a process a forest's, else itself.
 
         A forest keeps its candidates for many points, so it needs lies to keep these apart; lies that were
         chosen stay.
         """
-        if self.surrogate != "gp":
+        if self.surrogate not in PROCESSES:
             return self
         lie = "believer" if self.lie == "next-best" else self.lie
         return replace(self, surrogate="extra-trees", lie=lie)
@@ -73,6 +77,9 @@ class Arm:
     def _model(self, encoding: Encoding, seed: np.random.SeedSequence) -> Surrogate:
         if self.surrogate == "gp":
             return GaussianProcess(encoding, seed)
+        if self.surrogate == "blend":
+            process, trees = seed.spawn(2)
+            return Blend(GaussianProcess(encoding, process), ForestSurrogate(encoding, trees, "extra-trees"))
         return ForestSurrogate(encoding, seed, self.surrogate)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deephpo.errors import OptionError, unknown_name
 from deephpo.search.options import Choice, Number, Option
-from deephpo.search.parts import LIES, PARTS, SURROGATES
+from deephpo.search.parts import LIES, PARTS, PROCESSES, SURROGATES
 
 if TYPE_CHECKING:  # numpy comes with them, and who only reads options needs none
     import numpy as np
@@ -195,6 +195,6 @@ def _arm(given: Mapping[Any, Any]) -> Arm:
         raise OptionError(f"An arm needs a surrogate, one of {', '.join(SURROGATES)}, not {dict(given)!r}.")
     chosen = {field.name: field.default for field in fields(Arm) if field.default is not MISSING}
     # Trees keep pending points apart by what they believe of them, a process by fresh candidates.
-    chosen["lie"] = "next-best" if given["surrogate"] == "gp" else "believer"
+    chosen["lie"] = "next-best" if given["surrogate"] in PROCESSES else "believer"
     chosen["weight"] = ACQUISITIONS[given.get("acquisition", chosen["acquisition"])][1]
     return Arm(**{**chosen, **given})

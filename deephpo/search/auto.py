@@ -1,9 +1,9 @@
 """The default search: what the evidence says is best, for few results and for many.
 
 With up to some hundred results nothing that we measured finds good configurations as fast as a Gaussian
-process on ranks, with a lower confidence bound, and pending points that are not asked again but have no lie;
-see docs/search-quality.md.  When results are many a forest takes over, which costs the same however many
-there are.
+process on ranks to whose belief that of some trees is added, with a lower confidence bound, and pending
+points that are not asked again but have no lie; see docs/search-quality.md.  When results are many the trees
+alone take over, which cost the same however many there are.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ from deephpo.space.encoding import Encoding
 def auto(encoding: Encoding, seed: np.random.SeedSequence, *, initial: int = INITIAL) -> AfterDesign:
     """Return the strategy.  initial: how many successes the models need first."""
     design, own = seed.spawn(2)
-    return AfterDesign(encoding, design, search_of(Arm("gp"), encoding, own), initial)
+    return AfterDesign(encoding, design, search_of(Arm("blend"), encoding, own), initial)

@@ -55,7 +55,7 @@ _INITIAL = Count(5, "successes before the model is asked")
 METHODS = {
     "auto": Method(
         "deephpo.search.auto:auto",
-        "a Gaussian process for few results, a forest for many",
+        "a Gaussian process and trees for few results, trees for many",
         {"initial": _INITIAL},
     ),
     "ambs": Method(

@@ -11,7 +11,8 @@ from dataclasses import replace
 from deephpo.search.options import Choice, Number, Option
 
 TREES = ("forest", "extra-trees")
-SURROGATES = ("gp", *TREES)
+PROCESSES = ("gp", "blend")
+SURROGATES = (*PROCESSES, *TREES)
 TARGETS = ("rank", "raw", "log", "le", "hle")
 ACQUISITIONS = ("lcb", "ei", "pi")
 SCHEDULES = ("constant", "drawn", "falling")
@@ -20,7 +21,7 @@ LIES = ("believer", "min", "mean", "max", "premature", "naive", "next-best", "ra
 KAPPA = Number(1.96, "weight of the uncertainty")
 
 PARTS: Mapping[str, Option] = {
-    "surrogate": Choice("gp", "the model (a forest in place of gp from 500 results on)", SURROGATES),
+    "surrogate": Choice("gp", "the model (from 500 results on a forest for gp and blend)", SURROGATES),
     "target": Choice("rank", "what it learns of the values", TARGETS),
     "tau": Number(0.3, "from this error on the target hle is linear", most=1.0, needs=("target", ("hle",))),
     "acquisition": Choice("lcb", "what a candidate scores", ACQUISITIONS),

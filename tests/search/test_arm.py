@@ -7,6 +7,7 @@ from deephpo.search.generation import Generation
 from deephpo.search.hand_over import HandOver
 from deephpo.space.parameters import Float
 from deephpo.space.space import Space
+from deephpo.surrogates.blend import Blend
 from deephpo.surrogates.forest import ForestSurrogate
 from deephpo.surrogates.gaussian_process import GaussianProcess
 
@@ -14,10 +15,11 @@ SPACE = Space([Float("x", 0, 1), Float("y", 0, 1)])
 SEED = np.random.SeedSequence(2)
 
 
-def test_a_process_has_a_forest_for_its_heir_and_all_else_stays():
-    arm = Arm("gp", "hle", "ei", 0.1, tau=0.2)
+@pytest.mark.parametrize("surrogate", ["gp", "blend"])
+def test_a_process_has_a_forest_for_its_heir_and_all_else_stays(surrogate):
+    arm = Arm(surrogate, "hle", "ei", 0.1, tau=0.2)
     assert arm.heir == Arm("extra-trees", "hle", "ei", 0.1, lie="believer", tau=0.2)
-    assert Arm("gp", lie="min").heir.lie == "min"
+    assert Arm(surrogate, lie="min").heir.lie == "min"
     assert Arm("forest").heir == Arm("forest")
 
 
@@ -27,11 +29,12 @@ def test_a_forest_goes_on_for_ever(surrogate):
     assert isinstance(search.surrogate, ForestSurrogate)
 
 
-def test_a_process_is_followed_by_its_heir():
-    search = search_of(Arm("gp"), SPACE.encoding(), SEED)
+@pytest.mark.parametrize(("surrogate", "model"), [("gp", GaussianProcess), ("blend", Blend)])
+def test_a_process_is_followed_by_its_heir(surrogate, model):
+    search = search_of(Arm(surrogate), SPACE.encoding(), SEED)
     assert isinstance(search, HandOver)
     assert search.at == PROCESS_UNTIL
-    assert isinstance(search.first.surrogate, GaussianProcess)
+    assert isinstance(search.first.surrogate, model)
     assert isinstance(search.then.surrogate, ForestSurrogate)
 
 

@@ -31,6 +31,7 @@ def test_the_six_arms_are_the_original_s_in_its_order():
         ("extra-trees-le-pi", Arm("extra-trees", "le", "pi", weight=0.0, lie="believer")),
         ("extra-trees-ei", Arm("extra-trees", "rank", "ei", weight=0.0, lie="believer")),
         ("gp-ei", GP_EI),
+        ("blend-ei", Arm("blend", "rank", "ei", weight=0.0, lie="next-best")),
         ("forest-raw-lcb", Arm("forest", "raw", "lcb", weight=1.96, lie="believer")),
         ("tpe-hle-ei", ParzenArm()),
         ("tpe-ei", ParzenArm()),
@@ -86,7 +87,10 @@ FORM = (
         ("sixx", f"'sixx' is no arm: {FORM}; known sets: six, seven."),
         ("gp-hle-ei-1", f"'gp-hle-ei-1' is no arm: {FORM}."),
         ("", f"'' is no arm: {FORM}; known sets: six, seven."),
-        ("svm-ei", "'svm-ei' is no arm. There is no surrogate 'svm'. Known: tpe, gp, forest, extra-trees."),
+        (
+            "svm-ei",
+            "'svm-ei' is no arm. There is no surrogate 'svm'. Known: tpe, gp, blend, forest, extra-trees.",
+        ),
         (
             "extra-trees",
             "'extra-trees' is no arm. There is no surrogate 'extra'; did you mean 'extra-trees'?",
@@ -104,9 +108,9 @@ FORM = (
         ("[{surogate: gp}]", "There is no field of an arm 'surogate'; did you mean 'surrogate'?"),
         (
             "[{target: hle}]",
-            "An arm needs a surrogate, one of gp, forest, extra-trees, not ",
+            "An arm needs a surrogate, one of gp, blend, forest, extra-trees, not ",
         ),
-        ("[{surrogate: rf}]", "There is no surrogate 'rf'. Known: gp, forest, extra-trees."),
+        ("[{surrogate: rf}]", "There is no surrogate 'rf'. Known: gp, blend, forest, extra-trees."),
         ("[{surrogate: gp, weight: much}]", "weight must be a number from 0 on, such as 1.96, not 'much'."),
         ("[{surrogate: gp, tau: 2}]", "tau must be a number from 0 to 1, such as 0.3, not 2."),
         ("[{surrogate: gp, lie: white}]", "There is no lie 'white'."),

@@ -25,6 +25,7 @@ VARIANTS = {
     ],
     "single": [
         {"surrogate": "gp"},
+        {"surrogate": "blend", "lie": "believer"},
         {
             "surrogate": "forest",
             "target": "hle",
