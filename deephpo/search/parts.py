@@ -12,6 +12,7 @@ from deephpo.search.options import Choice, Number, Option
 
 TREES = ("forest", "extra-trees")
 PROCESSES = ("gp", "blend")
+"""Those with a Gaussian process in them, which forests succeed when results are many."""
 SURROGATES = (*PROCESSES, *TREES)
 TARGETS = ("rank", "raw", "log", "le", "hle")
 ACQUISITIONS = ("lcb", "ei", "pi")
@@ -21,7 +22,7 @@ LIES = ("believer", "min", "mean", "max", "premature", "naive", "next-best", "ra
 KAPPA = Number(1.96, "weight of the uncertainty")
 
 PARTS: Mapping[str, Option] = {
-    "surrogate": Choice("gp", "the model (from 500 results on a forest for gp and blend)", SURROGATES),
+    "surrogate": Choice("gp", "the model; blend is gp with trees (from 500 results on trees)", SURROGATES),
     "target": Choice("rank", "what it learns of the values", TARGETS),
     "tau": Number(0.3, "from this error on the target hle is linear", most=1.0, needs=("target", ("hle",))),
     "acquisition": Choice("lcb", "what a candidate scores", ACQUISITIONS),

@@ -17,9 +17,9 @@ from deephpo.space.encoding import Encoding
 class Team:
     """The arms' strategies.
 
-    A Gaussian process is handed over to its heir when results are many: handed over rather than dropped, so
-    that a set of processes alone goes on, and that every arm keeps its rewards.  Heirs of the same kind are
-    one strategy.
+    An arm with a Gaussian process is handed over to its heir when results are many: handed over rather than
+    dropped, so that a set of such arms alone goes on, and that every arm keeps its rewards.  Heirs of the
+    same kind are one strategy.
     """
 
     def __init__(self, encoding: Encoding, seed: np.random.SeedSequence, arms: Sequence[AnyArm]) -> None:

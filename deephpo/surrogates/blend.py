@@ -16,14 +16,14 @@ from deephpo.surrogates.gaussian_process import GaussianPosterior, GaussianProce
 from deephpo.surrogates.protocol import ALL, Moment, Places, Which
 
 PROCESS_SHARE = 0.85
-"""The weight of the process; a word of the trees is enough, and with half of the weight they do harm."""
+"""The weight of the process; with half of the weight the trees bring nothing (docs/search-quality.md)."""
 
 
 class Blend:
     """Both of them, each of which learns everything."""
 
     def __init__(self, process: GaussianProcess, forest: ForestSurrogate) -> None:
-        self.process, self.forest = process, forest
+        self._process, self._forest = process, forest
         self._both = process, forest
 
     def renew(self, now: Moment, q: int) -> None:
@@ -43,7 +43,7 @@ class Blend:
 
     def expect(self, places: Places) -> Vector:
         """Return the average of what they expect where the rows are, shape (k,)."""
-        return _average(self.process.expect(places), self.forest.expect(places))
+        return _average(self._process.expect(places), self._forest.expect(places))
 
     def learn(self, X: Rows, places: Places, y: Vector) -> None:
         """Take the targets of rows, in place of what was believed of them."""
@@ -52,11 +52,14 @@ class Blend:
 
     def posterior(self, candidates: Rows) -> BlendPosterior:
         """Return the belief about the candidates, shape (c, d)."""
-        return BlendPosterior(self.process.posterior(candidates), self.forest.posterior(candidates))
+        return BlendPosterior(self._process.posterior(candidates), self._forest.posterior(candidates))
 
 
 class BlendPosterior:
-    """The average of two beliefs about the same candidates."""
+    """The average of two beliefs about the same candidates.
+
+    That of the process changes for all of them or for none, so what it says of a change holds for both.
+    """
 
     def __init__(self, process: GaussianPosterior, forest: ForestPosterior) -> None:
         self._process, self._forest = process, forest
@@ -69,7 +72,7 @@ class BlendPosterior:
     def take(self, index: int, place: int, y: float) -> Which:
         """Let a candidate be the row at ``place``, of which both believe ``y``."""
         self._forest.take(index, place, y)
-        return self._process.take(index, place, y)  # whatever the trees change, it changes all or none
+        return self._process.take(index, place, y)
 
     def learn(self, X: Rows, places: Places, y: Vector) -> Which:
         """Let both take ``y`` as the targets of the rows."""

@@ -155,6 +155,8 @@ class _Kernel:
 class GaussianPosterior:
     """Mean and standard deviation of c candidates, kept up while the process learns rows.
 
+    A row that is learned changes all of them.
+
     known, candidates: the features of the rows that are known and of the candidates, shape (k, f) and (c, f).
     """
 

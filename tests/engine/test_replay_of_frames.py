@@ -131,11 +131,12 @@ def test_the_search_thinks_what_it_would_have_thought(surrogate, lie, points, ag
         ("ambs", {}),
         ("auto", {}),
         ("single", {"surrogate": "extra-trees", "lie": "believer"}),
+        ("single", {"surrogate": "blend", "lie": "believer"}),
         ("tpe", {}),
         ("diversified", {"arms": "rf-ei,et-ei"}),
         ("diversified", {"arms": "gp-ei,rf-ei"}),
     ],
-    ids=["ambs", "auto", "single", "tpe", "forests", "process-and-forest"],
+    ids=["ambs", "auto", "trees", "blend", "tpe", "forests", "process-and-forest"],
 )
 def test_with_starting_points_and_observations_from_elsewhere(name, options, learned, points, again):
     """Some of the first answer is starting points; from 480 observations on forests take over meanwhile."""
@@ -227,7 +228,7 @@ def test_a_stopped_trial_that_goes_on_teaches_what_was_foreseen_until_it_ends(na
     assert search.ask(20) == resumed.ask(20)
 
 
-@pytest.mark.parametrize("surrogate", ["gp", "forest"])
+@pytest.mark.parametrize("surrogate", ["gp", "blend", "forest"])
 def test_what_running_trials_reported_is_known_again(surrogate):
     def create():
         return create_search("single", SPACE, seed=5, surrogate=surrogate, lie="premature")

@@ -47,6 +47,18 @@ def test_it_believes_the_average_of_what_both_believe():
         assert mine != pytest.approx(of_process)
 
 
+def test_both_learn_what_is_told_between_two_posteriors():
+    blend, *apart = (fitted(one) for one in (Blend(*parts()), *parts()))
+    for one in (blend, *apart):
+        one.learn(X, PLACES[50:], Y[50:])
+        one.learn(X, PLACES[:20], Y[:20] - 1.0)
+    mine, process, forest = (one.posterior(CANDIDATES).belief() for one in (blend, *apart))
+    for k in range(2):
+        assert mine[k] == pytest.approx(average(process[k], forest[k]))
+    known = PLACES[:50]
+    assert blend.expect(known) == pytest.approx(average(*(one.expect(known) for one in apart)))
+
+
 def test_it_expects_the_average_of_what_both_expect():
     process, forest = (fitted(part).expect(PLACES[:50]) for part in parts())
     assert fitted(Blend(*parts())).expect(PLACES[:50]) == pytest.approx(average(process, forest))
@@ -63,14 +75,25 @@ def test_both_learn_what_it_learns():
     assert mine[1] == pytest.approx(average(process[1], forest[1]))
 
 
-@pytest.mark.parametrize("y", [0.3, np.nan])
-def test_it_says_which_beliefs_have_changed(y):
+@pytest.mark.parametrize(
+    ("change", "changes"),
+    [
+        (lambda posterior: posterior.take(7, 50, 0.3), True),
+        (lambda posterior: posterior.take(7, 50, np.nan), False),
+        (lambda posterior: posterior.learn(X, PLACES[:0], Y[:0]), False),
+        (lambda posterior: posterior.learn(X, PLACES[50:52], Y[50:52]), True),
+        (lambda posterior: posterior.learn(X, PLACES[:20], -Y[:20]), True),
+    ],
+    ids=["a lie", "no lie", "nothing", "two", "many"],
+)
+def test_it_says_which_beliefs_have_changed(change, changes):
     posterior = fitted(Blend(*parts())).posterior(CANDIDATES)
-    before = posterior.belief()[0].copy()
+    before = [part.copy() for part in posterior.belief()]
     changed = np.zeros(len(CANDIDATES), dtype=bool)
-    changed[posterior.take(7, 50, y)] = True
-    assert (posterior.belief()[0] != before).any() == np.isfinite(y)
-    assert (posterior.belief()[0][~changed] == before[~changed]).all()
+    changed[change(posterior)] = True
+    for now, then in zip(posterior.belief(), before, strict=True):
+        assert (now != then).any() == changes
+        assert (now[~changed] == then[~changed]).all()
 
 
 def test_what_was_asked_beyond_a_place_is_forgotten():
@@ -78,4 +101,4 @@ def test_what_was_asked_beyond_a_place_is_forgotten():
     blend.posterior(CANDIDATES).take(7, 50, -3.0)
     blend.forget(50)
     again, never = fitted(blend), fitted(Blend(*parts()))
-    assert again.expect(PLACES[:50]) == pytest.approx(never.expect(PLACES[:50]), abs=0.3)
+    assert (again.expect(PLACES[:50]) == never.expect(PLACES[:50])).all()
