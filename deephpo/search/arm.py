@@ -22,9 +22,7 @@ from deephpo.surrogates.protocol import Surrogate
 from deephpo.surrogates.targets import TAU, TargetName, targets_named
 
 PROCESS_UNTIL = 500
-"""From so many results on a forest stands in for a Gaussian process, which costs more with every result.
-
-So it does for the blend, one part of which is such a process."""
+"""From so many results on a forest stands in for what has a Gaussian process, which costs more with each."""
 
 SurrogateName = Literal["gp", "blend", "forest", "extra-trees"]
 

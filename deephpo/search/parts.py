@@ -22,7 +22,9 @@ LIES = ("believer", "min", "mean", "max", "premature", "naive", "next-best", "ra
 KAPPA = Number(1.96, "weight of the uncertainty")
 
 PARTS: Mapping[str, Option] = {
-    "surrogate": Choice("gp", "the model; blend is gp with trees (from 500 results on trees)", SURROGATES),
+    "surrogate": Choice(
+        "gp", "the model (blend: gp and trees; both become trees at 500 results)", SURROGATES
+    ),
     "target": Choice("rank", "what it learns of the values", TARGETS),
     "tau": Number(0.3, "from this error on the target hle is linear", most=1.0, needs=("target", ("hle",))),
     "acquisition": Choice("lcb", "what a candidate scores", ACQUISITIONS),

@@ -24,22 +24,21 @@ class Blend:
 
     def __init__(self, process: GaussianProcess, forest: ForestSurrogate) -> None:
         self._process, self._forest = process, forest
-        self._both = process, forest
 
     def renew(self, now: Moment, q: int) -> None:
         """Settle what the next fit of each is to do anew."""
-        for model in self._both:
-            model.renew(now, q)
+        self._process.renew(now, q)
+        self._forest.renew(now, q)
 
     def fit(self, X: Rows, places: Places, y: Vector) -> None:
         """Let both learn the observations, and forget all else that was believed."""
-        for model in self._both:
-            model.fit(X, places, y)
+        self._process.fit(X, places, y)
+        self._forest.fit(X, places, y)
 
     def forget(self, place: int) -> None:
         """Forget the rows from a place on."""
-        for model in self._both:
-            model.forget(place)
+        self._process.forget(place)
+        self._forest.forget(place)
 
     def expect(self, places: Places) -> Vector:
         """Return the average of what they expect where the rows are, shape (k,)."""
@@ -47,8 +46,8 @@ class Blend:
 
     def learn(self, X: Rows, places: Places, y: Vector) -> None:
         """Take the targets of rows, in place of what was believed of them."""
-        for model in self._both:
-            model.learn(X, places, y)
+        self._process.learn(X, places, y)
+        self._forest.learn(X, places, y)
 
     def posterior(self, candidates: Rows) -> BlendPosterior:
         """Return the belief about the candidates, shape (c, d)."""
