@@ -75,7 +75,7 @@ def _search_over_mpi(prepare: Callable[[int | None], Session], share_gpus: bool)
 
 def _without_a_master() -> int:
     """Say that the search ends here; returns the exit code."""
-    from deephpo.engine.coordinator import CAN_BE_RESUMED
+    from deephpo.storage.records import CAN_BE_RESUMED
 
     print("deephpo: rank 0, the master, died; what it recorded is safe: resume the search.", file=sys.stderr)
     return CAN_BE_RESUMED
@@ -137,9 +137,9 @@ def _run(
     listen: Callable[[Callable[[str], None]], None],
 ) -> int:
     """Run the search to its end, or to where nothing can be recorded any more; returns the exit code."""
-    from deephpo.engine.coordinator import CAN_BE_RESUMED
     from deephpo.engine.suggester import ThreadedSuggester
     from deephpo.storage.journal import JournalFullError
+    from deephpo.storage.records import CAN_BE_RESUMED
 
     suggester = ThreadedSuggester(session.search, session.sizing)
     try:
@@ -197,9 +197,9 @@ def _gangs(session: Session) -> str:
 def _show_end(session: Session, directory: RunDirectory, exit_code: int) -> None:
     """Print the table, draw the picture, and say where everything is."""
     from deephpo.cli.next_command import next_command
-    from deephpo.engine.coordinator import CAN_BE_RESUMED
     from deephpo.report.picture import draw
     from deephpo.report.summary import full_summary
+    from deephpo.storage.records import CAN_BE_RESUMED
 
     _print("\n" + "\n".join(full_summary(session.state, top=5)))
     try:

@@ -67,7 +67,7 @@ def _sign_of_life(silence_s: float, running: int) -> str:
 
 def _can_go_on(state: RunState, silence_s: float) -> bool:
     """Return whether a run stopped before it was done."""
-    from deephpo.engine.coordinator import CAN_BE_RESUMED
+    from deephpo.storage.records import CAN_BE_RESUMED
 
     if state.finished is not None:
         return state.finished.exit_code == CAN_BE_RESUMED

@@ -251,7 +251,7 @@ def _run_to_resume(
     """
     from deephpo.cli import resume
     from deephpo.cli.session import resume as take_up
-    from deephpo.engine.coordinator import CAN_BE_RESUMED
+    from deephpo.storage.records import CAN_BE_RESUMED
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     resume.add_arguments(parser)

@@ -47,6 +47,9 @@ from deephpo.engine.terms import Terms
 from deephpo.stopping.curve import Subject
 from deephpo.stopping.judge import Judge
 from deephpo.storage.records import (
+    CAN_BE_RESUMED,
+    ENDED_AS_ASKED,
+    NOTHING_SUCCEEDED,
     Asked,
     Ended,
     Finished,
@@ -60,10 +63,6 @@ from deephpo.storage.records import (
     WorkerLost,
 )
 from deephpo.trial import Outcome, Report, Trial, TrialState
-
-ENDED_AS_ASKED = 0
-NOTHING_SUCCEEDED = 3
-CAN_BE_RESUMED = 75
 
 
 class Coordinator:

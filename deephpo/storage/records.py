@@ -154,6 +154,12 @@ class Ignored:
     reason: str
 
 
+ENDED_AS_ASKED = 0
+NOTHING_SUCCEEDED = 3
+CAN_BE_RESUMED = 75
+"""The exit codes of a search that ended by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The search ended."""
@@ -161,6 +167,7 @@ class Finished:
     time_s: float
     reason: str
     exit_code: int
+    """One of the three above."""
 
 
 Record = (

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -34,6 +36,21 @@ def test_the_best_trials_come_first_and_failures_have_their_reasons(run_director
     rows = [line.split()[:2] for line in shown.splitlines() if line[:1] == " " and "0." in line]
     assert rows[:2] == [["3", "0.125"], ["1", "0.25"]]
     assert "Best: loss = 0.125, trial 3 on worker 2 (node2)" in shown
+
+
+@pytest.mark.parametrize("exit_code", [0, 75])
+def test_it_needs_the_standard_library_only(exit_code, run_directory):
+    path = run_directory(0.5, finished=False)
+    journal = Journal(RunDirectory(path).journal, resume=True)
+    journal.append([Finished(3.0, "it was so", exit_code)])
+    journal.close()
+    code = f"""
+import sys
+from deephpo.cli.main import main
+main(["status", {str(path)!r}])
+sys.exit("numpy" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_a_run_that_goes_on_says_so(run_directory, said):
