@@ -29,6 +29,7 @@ from deephpo.storage.journal import Journal, read_journal
 from deephpo.storage.records import Begun, Ended, Finished, Judged, Reported
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, Report, Trial, TrialState
+from tests.engine.game import kinds, of, records
 
 COMPLETED, STOPPED, FAILED, PREEMPTED = (
     TrialState.COMPLETED,
@@ -84,18 +85,6 @@ def said(worker, trial_id, step, value):
 
 def ended(worker, trial_id, state=STOPPED, value=None, reason=""):
     return TrialEnded(worker, Outcome(trial_id, state, value, reason=reason))
-
-
-def of(actions, kind):
-    return [action for action in actions if isinstance(action, kind)]
-
-
-def records(actions, kind):
-    return [action.record for action in of(actions, Write) if isinstance(action.record, kind)]
-
-
-def kinds(actions):
-    return [type(a.record if isinstance(a, Write) else a).__name__ for a in actions]
 
 
 class TestOneWorkerEach:
