@@ -1,4 +1,4 @@
-"""What each record means to the backlog; the fuzz of test_coordinator_books.py compares it with other books."""
+"""What each record means to the backlog; the fuzz of test_coordinator_books.py compares it with others."""
 
 import pytest
 
