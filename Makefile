@@ -62,7 +62,7 @@ test-schedulers: $(VENV)/test.done
 # FAULTS=long repeats everything as often as docs/reliability.md says.
 test-faults: $(VENV)/test.done
 	$(BIN)/python -m pytest $(if $(filter long,$(FAULTS)),-m "") \
-	    tests/faults tests/storage/test_journal.py tests/engine/test_replay.py
+	    tests/faults tests/storage/test_journal*.py tests/engine/test_replay.py
 
 # A wheel that was built before, in any clone, is taken from the cache.
 horovod: $(VENV)/horovod.done

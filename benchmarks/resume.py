@@ -35,7 +35,7 @@ PARTS = {
     "the search: model, pending trials": "replay",
     "what is owed": "backlog_of",
 }
-"""What each part is called in ``cli/session.py``."""
+"""What each part is called in ``cli/opening.py``."""
 
 
 class Parts:
@@ -68,16 +68,16 @@ def make_run(problem: str, search: str, trials: int, directory: Path) -> None:
 
 def resume_run(directory: Path) -> tuple[int, Parts]:
     """Bring the search of a run to where it would go on; returns how many trials it knows, and the parts."""
-    from deephpo.cli import session as sessions
+    from deephpo.cli import opening
     from deephpo.storage.run_directory import RunDirectory
 
     parts = Parts()
     parts.spent["start of the program"] = time.perf_counter() - BEGAN_S, time.process_time()
     with ExitStack() as stack:
         for part, name in PARTS.items():
-            timed = partial(parts.timed, part, getattr(sessions, name))
-            stack.enter_context(patch.object(sessions, name, timed))
-        session = sessions.resume(RunDirectory(directory), lambda options: options, accept=False)
+            timed = partial(parts.timed, part, getattr(opening, name))
+            stack.enter_context(patch.object(opening, name, timed))
+        session = opening.resume(RunDirectory(directory), lambda options: options, accept=False)
     session.journal.close()
     return session.state.done, parts
 

@@ -91,9 +91,9 @@ def _search(
     """Run the session with its files and its progress, and show how it ended; returns the exit code."""
     import json
 
-    from deephpo.cli.progress import LogWatcher, Progress
+    from deephpo.cli.log import LogWatcher, log_to
+    from deephpo.cli.progress import Progress
     from deephpo.cli.provenance import write_config
-    from deephpo.cli.session import log_to
     from deephpo.cli.signals import StopButton, listening
     from deephpo.storage.publisher import Publisher
     from deephpo.storage.records import Begun

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
 import time
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import TextIO
 
 from deephpo.drivers.launch import launch_of
-from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute, workers_of
-from deephpo.storage.records import Ended, Finished, Promoted, Record, WorkerJoined, WorkerLost
+from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute
+from deephpo.storage.records import Ended, Finished, Record, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, TrialState
 
@@ -20,8 +19,6 @@ LIVE_INTERVAL_S = 0.2
 PLAIN_INTERVAL_S = 15.0
 
 _ERASE = "\r\x1b[K"
-
-_LOGGER = logging.getLogger("deephpo")
 
 
 class Progress:
@@ -159,42 +156,6 @@ def time_left_s(state: RunState, trials: int | None, time_limit_s: float | None)
     if trials is not None and state.done:
         spans.append((trials - state.done) * state.now_s / state.done)
     return max(0.0, min(spans)) if spans else None
-
-
-class LogWatcher:
-    """A watcher that writes one line a trial to the run's log."""
-
-    def note(self, record: Record, state: RunState) -> None:
-        """Log what people look for afterwards."""
-        match record:
-            case WorkerJoined():
-                _LOGGER.info("worker %d on %s is ready", record.worker, record.host)
-            case WorkerLost():
-                _LOGGER.warning("worker %d is lost: %s", record.worker, record.reason)
-            case Ended():
-                self._log_end(record, state)
-            case Promoted():
-                _LOGGER.info("trial %d goes on: it is among the best where it stopped", record.trial_id)
-            case Finished():
-                _LOGGER.info("ended: %s (exit code %d)", record.reason, record.exit_code)
-            case _:
-                pass
-
-    def refresh(self, state: RunState) -> None:
-        """Do nothing: time alone is not worth a line."""
-
-    def _log_end(self, record: Ended, state: RunState) -> None:
-        outcome = record.outcome
-        trial = state.trials[outcome.trial_id]
-        place = f"{workers_of(trial)} ({trial.host})"
-        if outcome.state is TrialState.FAILED:
-            detail = f"\n{outcome.detail.rstrip()}" if outcome.detail else ""
-            _LOGGER.warning("trial %d failed on %s: %s%s", trial.id, place, outcome.reason, detail)
-            return
-        result = "" if outcome.value is None else f"= {outcome.value!r}"
-        if outcome.state is not TrialState.COMPLETED:
-            result = f"{result} {outcome.state}: {outcome.reason}".lstrip()
-        _LOGGER.info("trial %d on %s %s  %s", trial.id, place, result, configuration_line(trial.config))
 
 
 def _silence(outcome: Outcome, state: RunState) -> str:

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Resume; returns the exit code."""
 
     def prepare(workers: int | None) -> Session:
-        from deephpo.cli.session import resume
+        from deephpo.cli.opening import resume
         from deephpo.storage.run_directory import RunDirectory
 
         return resume(RunDirectory(arguments.run_dir), changes(arguments), arguments.accept_changes, workers)

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = resolve(arguments)
 
     def prepare(workers: int | None) -> Session:
-        from deephpo.cli.session import begin
+        from deephpo.cli.opening import begin
 
         return begin(arguments.problem, options, options.run_dir, workers=workers)
 

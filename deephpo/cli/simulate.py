@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate; returns the exit code."""
+    from deephpo.cli.opening import begin
     from deephpo.cli.provenance import write_config
-    from deephpo.cli.session import begin
     from deephpo.drivers.durations import DEFAULT, parse_durations
 
     options = resolve(arguments)

@@ -220,7 +220,7 @@ def _search_to_begin(
 
     The search is put together as in the job, and refused as there, if it must be.
     """
-    from deephpo.cli.session import begin, default_directory
+    from deephpo.cli.opening import begin, default_directory
 
     if arguments.accept_changes:
         raise OptionError("--accept-changes is for a run that is resumed, and this one begins: leave it out.")
@@ -250,7 +250,7 @@ def _run_to_resume(
     The search is put together as in the job, and refused as there, if it must be.
     """
     from deephpo.cli import resume
-    from deephpo.cli.session import resume as take_up
+    from deephpo.cli.opening import resume as take_up
     from deephpo.storage.records import CAN_BE_RESUMED
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

@@ -1,7 +1,6 @@
-"""What a person sees of a running search: in a terminal, in a pipe, and in the log."""
+"""What a person sees of a running search: in a terminal, and in a pipe."""
 
 import io
-import logging
 import os
 import pty
 import re
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deephpo.cli.progress import LogWatcher, Progress, is_terminal, status_line, time_left_s
+from deephpo.cli.progress import Progress, is_terminal, status_line, time_left_s
 from deephpo.storage.records import Ended, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, TrialState
@@ -118,25 +117,6 @@ def test_virtual_time_is_called_so_and_says_nothing_of_the_time_left(run_records
 
 def test_before_the_first_result_nobody_knows_the_time_left(run_records):
     assert time_left_s(RunState(run_records(None, finished=False)), 8, None) is None
-
-
-def test_the_log_has_a_line_for_each_trial_and_the_traceback_of_a_failure(run_records, caplog, monkeypatch):
-    caplog.set_level(logging.INFO, "deephpo")
-    monkeypatch.setattr(logging.getLogger("deephpo"), "propagate", True)
-    watcher, state = LogWatcher(), RunState()
-    for record in [
-        *run_records(0.5, "ValueError: no"),
-        Ended(3.0, 1, Outcome(0, TrialState.PREEMPTED, reason="the time is up")),
-        Ended(3.0, 1, Outcome(0, TrialState.FAILED, reason="loss is nan")),
-    ]:
-        state.apply(record)
-        watcher.note(record, state)
-    told = [(record.levelname, record.getMessage()) for record in caplog.records]
-    assert ("INFO", "worker 1 on node1 is ready") in told
-    assert ("INFO", "trial 0 on worker 1 (node1) = 0.5  lr=0.0001 optimizer=adam") in told
-    assert ("WARNING", "trial 1 failed on worker 2 (node2): ValueError: no\nTraceback ...") in told
-    assert ("WARNING", "trial 0 failed on worker 1 (node1): loss is nan") in told
-    assert any("preempted: the time is up" in message for _, message in told)
 
 
 def in_a_terminal(*words: str) -> str:

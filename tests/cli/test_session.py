@@ -1,6 +1,5 @@
-"""One search from its parts: its directory, its configuration, its log, its limits, its end."""
+"""One search from its parts: its directory, its configuration, its limits, its end."""
 
-import logging
 import os
 import sys
 import time
@@ -12,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deephpo.cli import session as sessions
+from deephpo.cli import opening
 from deephpo.cli.main import main
+from deephpo.cli.opening import begin, default_directory, resume
 from deephpo.cli.options import SearchOptions, resolve
 from deephpo.cli.provenance import write_config
-from deephpo.cli.session import begin, default_directory, log_to, resume
 from deephpo.engine.deadline import Deadline
 from deephpo.errors import OptionError, ProblemError, RunDirectoryError
 from deephpo.storage.journal import Journal, read_journal
@@ -41,7 +40,7 @@ def test_a_default_directory_never_is_one_that_exists(declaration, tmp_path, mon
             return cls(2030, 1, 2, 3, 4, 5)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sessions, "datetime", Clock)
+    monkeypatch.setattr(opening, "datetime", Clock)
     names = []
     for _ in range(3):
         path = default_directory(declaration)
@@ -126,13 +125,13 @@ class TestAnEmptyJournal:
         first.journal.close()
 
     def test_is_left_to_whom_begins_before_the_claim(self, problem, left, monkeypatch):
-        claim = sessions.claim
+        claim = opening.claim
 
         def claim_late(*arguments):
             (left / "journal.jsonl").write_text("the truth\n")
             claim(*arguments)
 
-        monkeypatch.setattr(sessions, "claim", claim_late)
+        monkeypatch.setattr(opening, "claim", claim_late)
         with pytest.raises(RunDirectoryError, match="already holds a run"):
             begin(problem, options(), left)
         assert (left / "journal.jsonl").read_text() == "the truth\n"
@@ -265,7 +264,7 @@ class TestResuming:
 
     def test_what_was_written_until_the_claim_counts_and_nothing_is_read_twice(self, stopped, monkeypatch):
         """Between our first look at the journal and the lock on it, its writer may have gone on."""
-        read, reads = sessions.read_journal, []
+        read, reads = opening.read_journal, []
 
         def counted(*arguments):
             for record in read(*arguments):
@@ -278,8 +277,8 @@ class TestResuming:
             other.append([WorkerJoined(1.0, 7, "node7"), Finished(2.0, "the end", 0)])
             other.close()
 
-        monkeypatch.setattr(sessions, "read_journal", counted)
-        monkeypatch.setattr(sessions, "claim", claim_late)
+        monkeypatch.setattr(opening, "read_journal", counted)
+        monkeypatch.setattr(opening, "claim", claim_late)
         session = resume(stopped, self.same, accept=False)
         assert session.state.workers.keys() == {7}
         assert session.began_s == 2.0
@@ -297,7 +296,7 @@ class TestResuming:
         def claim(journal, name, this_host, last_host, *rest):
             watched.append(last_host)
 
-        monkeypatch.setattr(sessions, "claim", claim)
+        monkeypatch.setattr(opening, "claim", claim)
         return watched
 
     @staticmethod
@@ -334,14 +333,14 @@ class TestResuming:
         self, stopped, elsewhere, watches, monkeypatch
     ):
         self.write(stopped, Finished(2.0, "stopped by SIGUSR1", 75))
-        claim = sessions.claim
+        claim = opening.claim
 
         def claim_late(*arguments):
             claim(*arguments)
             if len(watches) == 1:
                 self.write(stopped, elsewhere)
 
-        monkeypatch.setattr(sessions, "claim", claim_late)
+        monkeypatch.setattr(opening, "claim", claim_late)
         session = resume(stopped, self.same, accept=False)
         session.journal.close()
         assert watches == [None, "node7"]
@@ -375,7 +374,7 @@ class TestResuming:
             said.append(sentence)
             first.journal.close()
 
-        monkeypatch.setattr(sessions, "_say", hear_and_die)
+        monkeypatch.setattr(opening, "_say", hear_and_die)
         resume(stopped, self.same, accept=False).journal.close()
         assert "waiting for its end, for 60 s at most" in said[0]
 
@@ -390,12 +389,3 @@ class TestResuming:
         stopped.journal.chmod(0o444)
         with pytest.raises(RunDirectoryError, match="cannot be written"):
             resume(stopped, self.same, accept=False)
-
-
-def test_the_log_goes_to_its_file_while_the_search_runs(tmp_path):
-    logger = logging.getLogger("deephpo")
-    with log_to(tmp_path / "log.txt"):
-        logger.info("during")
-    logger.info("after")
-    (line,) = (tmp_path / "log.txt").read_text().splitlines()
-    assert line.endswith("INFO    during")

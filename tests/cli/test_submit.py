@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deephpo.cli.main import main
-from deephpo.cli.session import resume
+from deephpo.cli.opening import resume
 from deephpo.storage.run_directory import RunDirectory
 
 QUICK = """

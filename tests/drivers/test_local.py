@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from deephpo.cli.opening import begin
 from deephpo.cli.options import resolve
-from deephpo.cli.session import begin
 from deephpo.drivers import keeper as keepers
 from deephpo.drivers.local import LocalDriver, cores_here
 from deephpo.engine.events import (

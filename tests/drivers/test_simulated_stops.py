@@ -5,8 +5,8 @@ from argparse import Namespace
 
 import pytest
 
+from deephpo.cli.opening import begin
 from deephpo.cli.options import resolve
-from deephpo.cli.session import begin
 from deephpo.cli.simulate import play
 from deephpo.drivers.durations import parse_durations
 from deephpo.drivers.simulated import MasterClock, SimulatedDriver

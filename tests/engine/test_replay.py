@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from deephpo.cli.opening import begin, resume
 from deephpo.cli.options import SearchOptions
-from deephpo.cli.session import Session, begin, resume
+from deephpo.cli.session import Session
 from deephpo.cli.simulate import play
 from deephpo.drivers.durations import DEFAULT, parse_durations
 from deephpo.drivers.simulated import GRAIN_S

@@ -5,13 +5,10 @@ nvml_stand_in.py.
 """
 
 import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from nvml_stand_in import FakeNvml
+from tests.hardware.nvml_stand_in import FakeNvml
 
 
 @pytest.fixture

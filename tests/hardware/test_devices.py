@@ -1,9 +1,9 @@
 """Which accelerators are seen: by the variables, by NVML, and by the kernel."""
 
 import pytest
-from nvml_stand_in import SLICE, A, B, C, D
 
 from deephpo.hardware.devices import Device, Devices, Kind, visible_devices
+from tests.hardware.nvml_stand_in import SLICE, A, B, C, D
 
 
 def told(devices):

@@ -3,9 +3,9 @@
 import pickle
 
 import pytest
-from nvml_stand_in import SLICE
 
 from deephpo.hardware.devices import Device, Devices, Kind, environment_of, share_out, visible_devices
+from tests.hardware.nvml_stand_in import SLICE
 
 GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 

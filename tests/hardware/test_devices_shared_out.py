@@ -1,10 +1,10 @@
 """Who owns which accelerator, and when there are too few."""
 
 import pytest
-from nvml_stand_in import A, B
 
 from deephpo.errors import LaunchError
 from deephpo.hardware.devices import Device, Devices, Kind, share_out, visible_devices
+from tests.hardware.nvml_stand_in import A, B
 
 
 def seen_by(spec):

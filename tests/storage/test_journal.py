@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from deephpo.cli.opening import begin
 from deephpo.cli.options import SearchOptions
-from deephpo.cli.session import begin
 from deephpo.cli.simulate import play
 from deephpo.errors import RunDirectoryError
 from deephpo.storage.journal import Journal, Place, read_journal, read_records

@@ -1,15 +1,9 @@
 """Children that live no longer than their test; what tests do with them is in child_under_test.py."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from deephpo.worker.process import TrialProcess
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from child_under_test import SOURCE
+from tests.worker.child_under_test import SOURCE
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import os
 from multiprocessing.connection import wait
 
 import pytest
-from child_under_test import begin, gone, messages_until, outcome_of, wait_until
 
 from deephpo.trial import Outcome, Report
 from deephpo.worker.messages import Lasted, Loaded
+from tests.worker.child_under_test import begin, gone, messages_until, outcome_of, wait_until
 
 
 def test_the_child_declares_its_problem_first(start):

@@ -8,10 +8,10 @@ import time
 from multiprocessing.connection import wait
 
 import pytest
-from child_under_test import SOURCE, begin, gone, messages_until, outcome_of, pid_of, wait_until
 
 from deephpo.trial import Outcome, Report, TrialState
 from deephpo.worker.messages import Gone, Loaded
+from tests.worker.child_under_test import SOURCE, begin, gone, messages_until, outcome_of, pid_of, wait_until
 
 
 def test_an_exception_costs_a_trial_and_no_child(start):

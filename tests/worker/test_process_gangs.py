@@ -3,13 +3,13 @@
 import time
 
 import pytest
-from child_under_test import SOURCE, begin, gone, messages_until, outcome_of, pid_of, wait_until
 
 from deephpo.trial import Outcome, Report, TrialState
 from deephpo.worker import process as processes
 from deephpo.worker.limits import Limits
 from deephpo.worker.messages import Loaded, Meeting, PartEnded
 from deephpo.worker.place import Place
+from tests.worker.child_under_test import SOURCE, begin, gone, messages_until, outcome_of, pid_of, wait_until
 
 SECOND = Place(1, (1, 2), ("here", "here"))
 

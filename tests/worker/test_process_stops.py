@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from child_under_test import SOURCE, begin, gone, messages_until, outcome_of, pid_of
 
 from deephpo.trial import Outcome, Report, TrialState
 from deephpo.worker import process as processes
 from deephpo.worker.limits import Limits
 from deephpo.worker.messages import Loaded
+from tests.worker.child_under_test import SOURCE, begin, gone, messages_until, outcome_of, pid_of
 
 
 def told_to_stop(process, what, trial_id=3, grace_s=30.0, **options):
