@@ -17,6 +17,7 @@ import deephpo
 
 PACKAGE = Path(deephpo.__file__).parent
 ORDER = [
+    "__main__",
     "cli",
     "report",
     "schedulers",

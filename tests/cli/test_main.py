@@ -37,6 +37,14 @@ def test_a_mistake_in_the_command_line_is_answered_with_one_sentence_that_names_
     assert "--help`" in sentence
 
 
+def test_it_is_a_module_too():
+    ended = subprocess.run(
+        [sys.executable, "-m", "deephpo", "status", "nowhere"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("deephpo: ") and "nowhere" in ended.stderr
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_a_help_that_fits_a_terminal(verb, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
