@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from deephpo.engine.terms import RETRIES
 from deephpo.errors import OptionError
 from deephpo.search.create import METHODS, SEARCHES, method_of
 from deephpo.search.options import Choice, Count, Number, Option
-from deephpo.stopping.create import AUTO, DEFAULT_RULE, RULES
+from deephpo.stopping.create import AUTO, DEFAULT_RULE, NO_RULE, RULES
 from deephpo.stopping.lesson import LESSONS, Lesson
 from deephpo.worker.limits import parse_memory
 
@@ -202,10 +202,30 @@ def add_stopping_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _OneRule(argparse.Action):
+    """Takes a stopping rule once: of two, argparse would take the last and forget the first."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the rule; raises OptionError if another one was said before."""
+        before = getattr(namespace, self.dest)
+        if before not in (None, values):
+            joined = f"{before} + {values}"
+            hint = "" if {AUTO, NO_RULE} & {before, values} else f"; join rules with +: --stop {joined!r}"
+            raise OptionError(f"--stop is said twice, as {before!r} and as {values!r}: say it once{hint}.")
+        setattr(namespace, self.dest, values)
+
+
 def add_rule_argument(group: argparse._ArgumentGroup) -> None:
     """Add which trials are stopped early."""
     group.add_argument(
         "--stop",
+        action=_OneRule,
         metavar="RULE",
         help="stop trials by what they report: one of the rules above or several, as in "
         f"'asha:eta=3 + diverged', or none (default: {DEFAULT_RULE} if the problem has a fidelity)",

@@ -83,6 +83,10 @@ def test_a_search_is_asynchronous_unless_it_is_said():
     assert SearchOptions.from_dict(said.to_dict()).synchronous
 
 
+def test_the_same_rule_said_twice_is_that_rule():
+    assert options("--stop asha --stop asha").stop == "asha"
+
+
 def test_options_that_are_older_than_the_synchronous_mode_are_asynchronous():
     new = options().to_dict()
     old = SearchOptions.from_dict({name: entry for name, entry in new.items() if name != "synchronous"})

@@ -66,6 +66,8 @@ def of(directory, kind):
         ("--stop asha:bogus=1", "The stopping rule 'asha' has no option 'bogus'; it takes eta, "),
         ("--stop asha:eta=1", "eta must be a number from 1.1 to 1000"),
         ("--stop threshold:at=3", "The stopping rule 'threshold' must be told value"),
+        ("--stop asha --stop pace", "say it once; join rules with +: --stop 'asha + pace'."),
+        ("--stop asha --stop none", "--stop is said twice, as 'asha' and as 'none': say it once."),
         ("--stopped-value worst", "Argument --stopped-value: invalid choice: 'worst' (choose from"),
         ("--goal low", "Argument --goal: invalid number value: 'low'"),
         ("--goal nan", "--goal must be a finite number, not nan."),
