@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from deephpo import __version__
 from deephpo.cli.judging import judge_of, with_rule
 from deephpo.cli.options import SearchOptions
@@ -237,7 +239,13 @@ def _learn(search: Search, declaration: Declaration, source: Path) -> Learned:
 
 
 def _search(declaration: Declaration, options: SearchOptions) -> Search:
-    return create_search(
+    """Return a new search, which thinks on one core, as do all that this process makes from now on.
+
+    The other cores are the workers'.  The threads of a BLAS library wait for each other by turning round and
+    round: beside busy workers they cost four times the time that they would save.  And their number decides
+    how sums are rounded, which a search that is resumed on another machine would see.
+    """
+    search = create_search(
         options.search,
         declaration.space,
         direction=declaration.direction,
@@ -245,6 +253,8 @@ def _search(declaration: Declaration, options: SearchOptions) -> Search:
         start=declaration.start,
         **options.strategy,
     )
+    threadpool_limits(1, user_api="blas")  # of the libraries that the search has loaded by now
+    return search
 
 
 def _check_changes(before: Declaration, now: Declaration, accept: bool) -> None:

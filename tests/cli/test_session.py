@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from deephpo.cli import opening
 from deephpo.cli.main import main
@@ -47,6 +48,23 @@ def test_a_default_directory_never_is_one_that_exists(declaration, tmp_path, mon
         path.mkdir(parents=True)
         names.append(path.name)
     assert names == ["demo-20300102-030405", "demo-20300102-030405-2", "demo-20300102-030405-3"]
+
+
+def test_a_search_thinks_on_one_core_new_or_resumed(problem, tmp_path):
+    path = tmp_path / "run"
+
+    def libraries():
+        return [library for library in threadpool_info() if library["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        session = begin(problem, options("auto"), path)
+        session.journal.append([session.opening])
+        session.give_up()
+        assert libraries()
+        assert all(library["num_threads"] == 1 for library in libraries())
+    with threadpool_limits(2, user_api="blas"):
+        resume(session.directory, lambda given: given, accept=False).give_up()
+        assert all(library["num_threads"] == 1 for library in libraries())
 
 
 def test_the_configuration_file_holds_what_decided_the_search(problem, tmp_path, monkeypatch):
