@@ -27,7 +27,8 @@ class Extrapolation:
 
     Complete curves teach it twice: how far a curve still falls from a checkpoint on is where a forecast
     begins, and by how many of their standard deviations the forecasts at that checkpoint were wrong is the
-    factor by which they are widened, never below 1.
+    factor by which they are widened, never below 1.  A trial that ended before the last step by itself is
+    complete, and may be the best; of the checkpoints that it has no reports beyond it says nothing.
 
     chance: the chance to beat the best below which a trial is stopped.
     """
@@ -80,7 +81,7 @@ class Extrapolation:
         return None if expected is None else expected.widened(max(1.0, wrong_by))
 
     def close(self, curve: Curve, completed: bool) -> None:
-        """Learn from a curve that has come to its last step."""
+        """Learn from the curve of a trial that trained to its end, be it before the last step."""
         if not completed or not curve.steps or not math.isfinite(curve.losses[-1]):
             return
         for checkpoint in self._steps:
@@ -88,14 +89,16 @@ class Extrapolation:
         self._best = min(self._best, curve.best)
 
     def _learn(self, curve: Curve, checkpoint: int) -> None:
-        """Compare what came with what had been expected at a checkpoint."""
+        """Compare what came after a checkpoint, if anything did, with what had been expected there."""
         seen = Curve(curve.trial_id)
         for step, loss in zip(curve.steps, curve.losses, strict=True):
             seen.add(step, loss, {})
             if step >= checkpoint:
                 break
+        if seen.steps[-1] >= min(self._last, curve.steps[-1]):
+            return
         expected = forecast(seen, self._last, self._gains[checkpoint])
-        if expected is None or seen.steps[-1] >= self._last:
+        if expected is None:
             return
         last = curve.losses[-1]
         self._errors[checkpoint].append(((last - expected.mean) / expected.deviation) ** 2)

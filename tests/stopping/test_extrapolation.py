@@ -85,8 +85,41 @@ class TestWhoIsStopped:
         assert train(rule, ERROR, power_law(0.2)) is None
         assert train(rule, ERROR, power_law(0.7)) is not None
 
+    @pytest.mark.parametrize("ended", [12, 13])  # before the first checkpoint, and with it
+    def test_who_ends_by_itself_early_teaches_nothing_of_the_steps_that_it_did_not_train(self, ended, train):
+        def falls_late(limit, before=0.9):
+            noise = [0.01 * math.sin(1.7 * step) for step in range(1, 101)]
+            return [(before if step < 60 else limit) + noise[step - 1] for step in range(1, 101)]
+
+        rule = Extrapolation(ERROR)
+        for trial in range(4):
+            train(rule, ERROR, falls_late(0.4 + 0.01 * trial))
+        for trial in range(12):
+            train(rule, ERROR, [0.9 + 0.01 * math.sin(1.7 * step + trial) for step in range(1, ended + 1)])
+        assert train(rule, ERROR, falls_late(0.3, before=0.88)) is None
+
+    def test_who_ends_by_itself_early_may_be_the_best(self, train):
+        rule = Extrapolation(ERROR)
+        train(rule, ERROR, power_law(0.1)[:12])
+        assert train(rule, ERROR, power_law(0.6))[1].endswith("the best, 0.2405, is 0.0 %")
+
 
 class TestWhatAStoppedTrialStandsFor:
+    def test_what_others_fell_until_they_ended_by_themselves_early_counts_for_nothing(self):
+        def close(rule, losses):
+            curve = Curve(0)
+            for step, loss in enumerate(losses, 1):
+                curve.add(step, loss, {})
+            rule.close(curve, completed=True)
+            return curve
+
+        rule, taught, whole = Extrapolation(ERROR), Extrapolation(ERROR), power_law(0.3)
+        for learner in (rule, taught):
+            close(learner, whole)
+        for _ in range(3):
+            early = close(taught, whole[:12])
+        assert taught.final(early) == rule.final(early) < early.best
+
     def test_the_value_that_it_would_have_ended_with(self):
         rule, whole, curve = Extrapolation(ERROR), power_law(0.3), Curve(0)
         for step, loss in enumerate(whole[:25], 1):
