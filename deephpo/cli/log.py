@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deephpo.report.summary import configuration_line, workers_of
+from deephpo.report.summary import configuration_line, silence_line, workers_of
 from deephpo.storage.records import Ended, Finished, Promoted, Record, WorkerJoined, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import TrialState
@@ -63,4 +63,8 @@ class LogWatcher:
         result = "" if outcome.value is None else f"= {outcome.value!r}"
         if outcome.state is not TrialState.COMPLETED:
             result = f"{result} {outcome.state}: {outcome.reason}".lstrip()
+        elif outcome.reason:
+            result = f"{result} ({outcome.reason})"
         _LOGGER.info("trial %d on %s %s  %s", trial.id, place, result, configuration_line(trial.config))
+        if silent := silence_line(trial, state):
+            _LOGGER.warning("%s", silent)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from deephpo.drivers.launch import launch_of
-from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute
+from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute, silence_line
 from deephpo.storage.records import Ended, Finished, Record, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, TrialState
@@ -27,7 +27,7 @@ class Progress:
     On a terminal one line is redrawn in place, and each new best scrolls by above it.  Elsewhere, in a batch
     log as a rule, a line is printed for each new best and every 15 seconds.
 
-    trials, time_limit_s: when the search ends.  log: where tracebacks are, if anywhere.
+    trials, time_limit_s: when the search ends.  log: where tracebacks and all endings are, if anywhere.
     virtual: whether the search's time is not that of the clock on the wall.
     """
 
@@ -75,12 +75,13 @@ class Progress:
         outcome, best = record.outcome, state.best
         how = outcome.state
         if how in (TrialState.FAILED, TrialState.STOPPED) and state.counts[how] == 1:
-            where = f" (more in {self._log})" if self._log is not None and outcome.detail else ""
             reason = _first_line(outcome.reason) or "of its own accord"
             was = "was " if how is TrialState.STOPPED else ""
-            self._say(f"{clock(record.time_s)}  trial {outcome.trial_id} {was}{how}: {reason}{where}")
+            self._say(
+                f"{clock(record.time_s)}  trial {outcome.trial_id} {was}{how}: {reason}{self._rest(outcome)}"
+            )
         remark = outcome.reason if how is TrialState.COMPLETED else ""
-        if how is TrialState.COMPLETED and state.counts[how] == 1 and (silent := _silence(outcome, state)):
+        if silent := silence_line(state.trials[outcome.trial_id], state):
             self._say(f"{clock(record.time_s)}  {silent}")
         if remark and remark not in self._remarked:
             self._remarked.add(remark)
@@ -91,6 +92,12 @@ class Progress:
                 f"{clock(record.time_s)}  best {figure(best.value)}  "
                 f"trial {best.id}  {configuration_line(best.config)}"
             )
+
+    def _rest(self, outcome: Outcome) -> str:
+        """Return where the rest of an outcome is, and further trials that end so; empty without a log."""
+        if self._log is None:
+            return ""
+        return f" ({'more, and others,' if outcome.detail else 'others'} in {self._log})"
 
     def _say(self, line: str) -> None:
         self._clear()
@@ -156,19 +163,6 @@ def time_left_s(state: RunState, trials: int | None, time_limit_s: float | None)
     if trials is not None and state.done:
         spans.append((trials - state.done) * state.now_s / state.done)
     return max(0.0, min(spans)) if spans else None
-
-
-def _silence(outcome: Outcome, state: RunState) -> str:
-    """Return that a trial reported nothing that a stopping rule could judge, if one was to."""
-    if state.declaration is None or state.options.get("stop", {}).get("value", "none") == "none":
-        return ""
-    objective = state.declaration.objective
-    if any(objective in metrics for _, _, metrics in state.trials[outcome.trial_id].curve):
-        return ""
-    return (
-        f"trial {outcome.trial_id} never reported {objective!r}, so the stopping rule had nothing to judge: "
-        "ctx.report(step, ...) under that name, or --stop none"
-    )
 
 
 def _first_line(text: str) -> str:

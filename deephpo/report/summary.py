@@ -64,11 +64,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequenc
     return [line(header), _INDENT + "  ".join("-" * w for w in widths), *(line(row) for row in rows)]
 
 
+def _ranking(state: RunState, top: int) -> list[TrialEntry]:
+    """Return the best trials; of several with the best value, the one first that is called the best."""
+    best = None if state.best is None else state.best.id
+    return sorted(state.ranked(), key=lambda trial: trial.id != best)[:top]
+
+
 def best_table(state: RunState, top: int) -> list[str]:
     """Return the best trials with their configurations as aligned lines."""
     if state.declaration is None:
         return []
-    ranked = state.ranked()[:top]
+    ranked = _ranking(state, top)
     parameters = [p.name for p in state.declaration.space.parameters]
     header = ["trial", state.declaration.objective, *parameters]
     rows = [
@@ -122,6 +128,24 @@ def best_configuration(state: RunState) -> list[str]:
     return [title, *(f"{_INDENT}{name.ljust(width)}  {value!r}" for name, value in best.config.items())]
 
 
+def silence_line(trial: TrialEntry, state: RunState) -> str:
+    """Return that the first trial to complete reported nothing that a stopping rule could judge.
+
+    Empty if it did, if no rule was to judge it, and for every other trial.
+    """
+    if state.declaration is None or state.options.get("stop", {}).get("value", "none") == "none":
+        return ""
+    if trial.state is not TrialState.COMPLETED or state.counts[TrialState.COMPLETED] > 1:
+        return ""
+    objective = state.declaration.objective
+    if any(objective in metrics for _, _, metrics in trial.curve):
+        return ""
+    return (
+        f"trial {trial.id} never reported {objective!r}, so the stopping rule had nothing to judge: "
+        "ctx.report(step, ...) under that name, or --stop none"
+    )
+
+
 def thrift_line(state: RunState) -> str:
     """Return how much of the training early stopping spared, or why it could not; empty if nobody asked."""
     declaration, rule = state.declaration, state.options.get("stop", {})
@@ -143,16 +167,19 @@ def thrift_line(state: RunState) -> str:
 
 
 def failure_lines(state: RunState) -> list[str]:
-    """Return the reasons for which trials failed, the most frequent first, three at most."""
+    """Return the reasons for which trials failed, the most frequent first: three, and how many more."""
     reasons: dict[str, list[TrialEntry]] = {}
     for trial in state.ended:
         if trial.state is TrialState.FAILED:
             reasons.setdefault(trial.reason, []).append(trial)
     ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
-    return [
+    lines = [
         f"{_INDENT}{len(trials)} x {reason} (trial {trials[0].id} on {trials[0].host})"
         for reason, trials in ordered[:3]
     ]
+    if more := len(ordered[3:]):
+        lines.append(f"{_INDENT}and {more} more kind{'s' if more > 1 else ''}, see log.txt")
+    return lines
 
 
 def _in_plain_words(reason: str) -> str:
@@ -191,7 +218,7 @@ def as_json(state: RunState, top: int) -> dict[str, Any]:
         "finished": state.finished.reason if state.finished else None,
         "exit_code": state.finished.exit_code if state.finished else None,
         "best": _trial_json(state.best),
-        "top": [_trial_json(trial) for trial in state.ranked()[:top]],
+        "top": [_trial_json(trial) for trial in _ranking(state, top)],
     }
 
 

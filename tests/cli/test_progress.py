@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,23 @@ def test_the_first_failure_is_told_and_the_others_are_counted(run_records):
 
 def test_the_first_failure_says_where_its_traceback_is(run_records):
     told = shown_of(run_records("ValueError: no", 0.5), log=Path("runs/one/log.txt"))
-    assert told[0] == "0:01  trial 0 failed: ValueError: no (more in runs/one/log.txt)"
-    untold = Ended(1.0, 1, Outcome(0, TrialState.FAILED, reason="loss is nan"))
-    told = shown_of([*run_records(None, finished=False), untold], log=Path("log.txt"))
-    assert told == ["0:01  trial 0 failed: loss is nan"]
+    assert told[0] == "0:01  trial 0 failed: ValueError: no (more, and others, in runs/one/log.txt)"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "line"),
+    [
+        (Outcome(0, TrialState.FAILED, reason="loss is nan"), "trial 0 failed: loss is nan"),
+        (Outcome(0, TrialState.STOPPED, 0.5, reason="too slow"), "trial 0 was stopped: too slow"),
+    ],
+)
+def test_the_first_of_its_kind_says_where_the_others_are(outcome, line, run_records):
+    records = [*run_records(None, None, finished=False), Ended(1.0, 1, outcome)]
+    records.append(Ended(1.0, 2, replace(outcome, trial_id=1)))
+    assert [told for told in shown_of(records, log=Path("log.txt")) if "best" not in told] == [
+        f"0:01  {line} (others in log.txt)"
+    ]
+    assert f"0:01  {line}" in shown_of(records)
 
 
 def test_a_lost_worker_is_told_at_once_without_its_detail(run_records):

@@ -85,6 +85,19 @@ def test_the_best_table_begins_with_the_best_and_shows_so_many(run_records, dire
     assert lines[2].split()[1] == first
 
 
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_of_several_best_values_the_one_that_came_first_is_the_best_everywhere(run_records, direction):
+    records = run_records(None, None, None, finished=False, workers=3, direction=direction)
+    records += [
+        Ended(2.0, 1 + k, Outcome(k, TrialState.COMPLETED, value)) for k, value in [(2, 0.5), (0, 0.5)]
+    ]
+    state = RunState(records)
+    assert [line.split()[0] for line in best_table(state, top=2)[2:]] == ["2", "0"]
+    assert best_configuration(state)[0].startswith("Best: loss = 0.5, trial 2 ")
+    told = as_json(state, top=1)
+    assert told["top"] == [told["best"]]
+
+
 def test_an_inactive_parameter_is_a_dash(run_records):
     lines = best_table(RunState(run_records(0.5, 0.1)), top=5)
     assert lines[-1].split() == ["0", "0.5", "0.0001", "adam", "-"]
@@ -133,12 +146,23 @@ def test_the_best_configuration_is_shown_at_full_precision(run_records):
     ]
 
 
-def test_the_most_frequent_failures_come_first_and_three_are_enough(run_records):
-    lines = failure_lines(RunState(run_records("a", "b", "b", 0.5, "c", "c", "c", "d")))
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ([], []),
+        (["d"], ["  and 1 more kind, see log.txt"]),
+        (["d", "e", "d"], ["  and 2 more kinds, see log.txt"]),
+    ],
+)
+def test_three_kinds_of_failures_are_shown_the_most_frequent_first_and_the_others_counted(
+    run_records, more, told
+):
+    lines = failure_lines(RunState(run_records("a", "a", "b", "b", "b", 0.5, "c", "c", "c", "c", *more)))
     assert lines == [
-        "  3 x c (trial 4 on node1)",
-        "  2 x b (trial 1 on node2)",
-        "  1 x a (trial 0 on node1)",
+        "  4 x c (trial 6 on node1)",
+        "  3 x b (trial 2 on node1)",
+        "  2 x a (trial 0 on node1)",
+        *told,
     ]
 
 
