@@ -21,15 +21,17 @@ class Compound:
     of a rising curve makes both tests cautious.  beta is 0.10 in DEEP-BO's DecaTercet, 0.20 in PentaTercet,
     0.25 in TetraTercet.
 
-    Of each trial two means are kept, no curve.  A value that is no number fails both tests.
+    Neither is before step 1: what a network is before its training says nothing, so a training of one step is
+    not judged.  Of each trial two means are kept, no curve.  A value that is no number fails both tests.
     """
 
     def __init__(self, subject: Subject, *, beta: float = 0.2) -> None:
         last = last_step_of(subject, "compound")
-        late = math.floor(round((1 - beta) * last, 9))  # rounded, so that 0.7 of 10 is 7 and not 6.99...
+        half = max(1, last // 2)
+        late = max(half, math.floor(round((1 - beta) * last, 9)))  # rounded, so that 0.7 of 10 is 7, not 6.99
         self._checkpoints = (
-            _Checkpoint(subject, Window(1, last // 2), 1 - beta),
-            _Checkpoint(subject, Window(last // 2, late), beta),
+            _Checkpoint(subject, Window(1, half), 1 - beta),
+            _Checkpoint(subject, Window(half, late), beta),
         )
 
     @property

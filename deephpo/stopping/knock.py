@@ -24,7 +24,7 @@ class Knock:
     steps, or, if not every step is reported, in that share of its reports; all of them are enough.  After it
     a trial stops when a value is worse than the worst that any trial which trained to its end ever had, by
     more than a margin that falls from ``margin`` to 0 over 50 trials.  While fewer than four trials came to
-    M // 3, nobody stops.
+    M // 3, nobody stops.  If M is 2, all of that is at step 1, as an untrained network says nothing.
 
     Kept are the values at the steps of the first third; of a running trial, two counts.
 
@@ -34,8 +34,8 @@ class Knock:
     def __init__(self, subject: Subject, *, margin: float = 0.05) -> None:
         self._subject = subject
         last = last_step_of(subject, "knock")
-        self._third = last // 3
-        self._needed = (last / 4) / max(1, self._third)
+        self._third = max(1, last // 3)
+        self._needed = (last / 4) / self._third
         """In more than this share of its reports a trial must be ahead."""
         self._margin = margin
         self._losses: dict[int, list[float]] = {}

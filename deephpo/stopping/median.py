@@ -17,12 +17,12 @@ class Median:
     A trial stops there if its value is worse than the median of the means that the trials before it had from
     step 1 to there.  Of each trial one mean is kept, no curve.  A value that is no number is worse.
 
-    at: the share of the last step.
+    at: the share of the last step; the checkpoint is at step 1 at least.
     """
 
     def __init__(self, subject: Subject, *, at: float = 1 / 3) -> None:
         self._subject = subject
-        self._window = Window(1, int(round(at * last_step_of(subject, "median"), 9)))
+        self._window = Window(1, max(1, int(round(at * last_step_of(subject, "median"), 9))))
         self._means: list[float] = []
 
     @property

@@ -67,6 +67,14 @@ def test_the_network_before_its_training_is_not_in_the_mean(train):
     assert train(rule, ACCURACY, [*RISING[:4], 0.25, 0.9])[1].endswith("(0.26)")
 
 
+@pytest.mark.parametrize("last", [1, 2])
+def test_networks_before_their_training_are_not_judged_in_the_shortest_trainings(last, train):
+    subject = Subject("accuracy", "maximize", last)
+    rule = Compound(subject)
+    assert rule.first_step == 1
+    assert [train(rule, subject, [value], steps=[0]) for value in (0.5, 0.4, 0.3, 0.2, 0.1)] == 5 * [None]
+
+
 def test_no_number_fails_and_is_in_no_mean(train):
     rule = Compound(ACCURACY, beta=0.2)
     train(rule, ACCURACY, [math.nan, 0.25, 0.3, 0.35, 0.3, *RISING[5:]])  # mean 0.3

@@ -119,6 +119,14 @@ def test_a_step_is_late_only_where_the_last_one_is_known(text):
     create_rule(text.replace("50", "49"), ACCURACY)
 
 
+@pytest.mark.parametrize("name", ["compound", "median", "knock"])
+def test_a_training_of_one_step_has_nothing_before_its_end_to_be_judged_by(name):
+    sentence = f"'{name}' can stop no trial before epoch 1, and a training is complete with epoch 1: "
+    with pytest.raises(OptionError, match=sentence):
+        create_rule(name, Subject("loss", last_step=1, unit="epoch"))
+    create_rule(name, Subject("loss", last_step=2, unit="epoch"))
+
+
 @pytest.mark.parametrize(
     ("last", "rule"), [(1, "diverged"), (2, "diverged"), (3, "pace + diverged"), (50, "pace + diverged")]
 )

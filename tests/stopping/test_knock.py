@@ -70,3 +70,11 @@ def test_a_training_of_four_steps_can_pass(train):
     rule, subject = Knock(Subject("accuracy", "maximize", 4)), Subject("accuracy", "maximize", 4)
     for value in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
         assert train(rule, subject, [value] * 4) is None
+
+
+@pytest.mark.parametrize("last", [1, 2])
+def test_networks_before_their_training_are_not_judged_in_the_shortest_trainings(last, train):
+    subject = Subject("accuracy", "maximize", last)
+    rule = Knock(subject)
+    assert rule.first_step == 1
+    assert [train(rule, subject, [0.9 - 0.1 * trial], steps=[0]) for trial in range(8)] == 8 * [None]

@@ -48,3 +48,11 @@ def test_who_has_no_number_in_the_window_counts_for_nobody(train):
     rule = Median(ERROR)
     train(rule, ERROR, [math.nan] * 9)
     assert train(rule, ERROR, [0.75] * 9) is None
+
+
+def test_in_the_shortest_trainings_it_judges_after_step_1_and_not_what_came_before_it(train):
+    subject = Subject("error", "minimize", 2)
+    rule = Median(subject)
+    assert rule.first_step == 1
+    train(rule, subject, [0.9, 0.5, 0.4], steps=[0, 1, 2])
+    assert train(rule, subject, [0.9, 0.6, 0.4], steps=[0, 1, 2])[0] == 1
