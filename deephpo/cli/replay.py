@@ -125,6 +125,7 @@ def _as_json(
         "seconds": recording.seconds if recording.timed else None,
         "best": subject.loss(recording.best),
         "best_trial": _best_trial(recording),
+        "plot": None if arguments.plot is None else str(arguments.plot),
         "workers": arguments.workers,
         "seed": arguments.seed,
         "rules": [_judgement_json(recording, judgement) for judgement in judgements],
@@ -182,6 +183,8 @@ def _lines(recording: Recording, judgements: Sequence[Judgement], arguments: arg
             "",
             *_orders_table(recording, judgements),
         ]
+    if arguments.plot is not None:
+        lines += ["", f"Picture: {arguments.plot}"]
     return lines
 
 

@@ -37,6 +37,11 @@ def load_problem(target: str) -> Problem:
     Raises ProblemError: what is wrong with it, in which file and line.
     """
     place, name = split_target(target)
+    if not name:
+        raise ProblemError(
+            f"Nothing follows the colon of {target!r}: name a Problem there, as in {place}:problem, or leave "
+            "the colon out."
+        )
     try:
         module = _load_file(Path(place)) if is_file(place) else _load_module(place)
     except UserError as error:
@@ -47,10 +52,17 @@ def load_problem(target: str) -> Problem:
     if isinstance(found, Problem):
         return found
     if found is None:
-        raise ProblemError(
-            f"{place} defines no {name!r}; end it with: {name} = Problem(space, run, objective='...')."
-        )
+        raise ProblemError(f"{place} defines no {name!r}{_what_instead(place, name, module)}")
     raise ProblemError(f"{place}: {name!r} must be a Problem, but it is a {type(found).__name__}.")
+
+
+def _what_instead(place: str, name: str, module: ModuleType) -> str:
+    """Return how a sentence ends that says that a name is missing: with those problems that there are."""
+    others = [other for other, value in vars(module).items() if isinstance(value, Problem)]
+    if not others:
+        return f"; end it with: {name} = Problem(space, run, objective='...')."
+    which = "that" if len(others) == 1 else "which"
+    return f", but {' and '.join(map(repr, others))}: say {which}, as in {place}:{others[0]}."
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -126,6 +126,15 @@ def test_the_picture_shows_the_curves(rules, said, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_picture_is_named_and_only_if_there_is_one(said, curves, tmp_path):
+    words = ("replay", curves, "--direction", "maximize", "--orders", 0)
+    path = tmp_path / "replay.png"
+    assert said(*words, "--plot", path).endswith(f"\n\nPicture: {path}\n")
+    assert json.loads(said(*words, "--plot", path, "--json"))["plot"] == str(path)
+    assert "Picture" not in said(*words)
+    assert json.loads(said(*words, "--json"))["plot"] is None
+
+
 def test_mistakes_are_refused_in_a_sentence(refusal, curves, tmp_path):
     ours = ("replay", curves, "--direction", "maximize")
     assert "'asha' can stop no trial before step 8, and a training is complete with step 8" in refusal(

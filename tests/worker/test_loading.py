@@ -92,14 +92,37 @@ def test_a_file_may_import_what_lies_beside_it(problem_file, tmp_path):
     [
         (
             ":missing",
-            "task.py defines no 'missing'; end it with: missing = Problem(space, run, objective='...').",
+            "task.py defines no 'missing', but 'problem' and 'other': say which, as in {target}:problem.",
         ),
         (":number", "task.py: 'number' must be a Problem, but it is a int."),
         (":run", "task.py: 'run' must be a Problem, but it is a function."),
     ],
 )
 def test_a_name_that_is_no_problem_is_refused(problem_file, suffix, sentence):
-    assert sentence_of(problem_file(GOOD) + suffix).endswith(sentence)
+    target = problem_file(GOOD)
+    assert sentence_of(target + suffix).endswith(sentence.format(target=target))
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ("", "; end it with: problem = Problem(space, run, objective='...')."),
+        ("a", ", but 'a': say that, as in {target}:a."),
+        ("ab", ", but 'a' and 'b': say which, as in {target}:a."),
+    ],
+)
+def test_a_file_without_a_problem_of_that_name_says_which_others_it_has(problem_file, names, told):
+    lines = [f"{name} = Problem([Float('x', 0, 1)], run)\n" for name in names]
+    target = problem_file(HEAD + "".join(lines))
+    assert sentence_of(target) == f"{target} defines no 'problem'{told.format(target=target)}"
+
+
+@pytest.mark.parametrize("place", ["task.py", "no.py", "json"])
+def test_nothing_after_the_colon_is_no_name(place):
+    assert sentence_of(f"{place}:") == (
+        f"Nothing follows the colon of '{place}:': name a Problem there, as in {place}:problem, or leave the "
+        "colon out."
+    )
 
 
 @pytest.mark.parametrize("target", ["missing.py", "dir/missing", "missing.py:best"])
