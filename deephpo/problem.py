@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from deephpo.errors import ProblemError, SpaceError
+from deephpo.space.conditions import same_value
 from deephpo.space.space import Space, as_space
 from deephpo.space.values import is_number, plain
 from deephpo.trial import Config
@@ -203,6 +204,10 @@ def _starting_points(space: Space, start: Sequence[Config]) -> tuple[Config, ...
             complete = space.complete(config)
         except SpaceError as error:
             raise ProblemError(f"Problem: start[{place}]: {error}") from None
-        if complete not in points:
+        if not any(_are_the_same(complete, point) for point in points):
             points.append(complete)
     return tuple(points)
+
+
+def _are_the_same(a: Config, b: Config) -> bool:
+    return a.keys() == b.keys() and all(same_value(a[name], b[name]) for name in a)

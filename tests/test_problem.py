@@ -146,6 +146,12 @@ def test_the_default_configuration_comes_first_and_then_the_users_without_repeat
     assert list(Problem(SPACE, run, start=start).declaration.start) == points
 
 
+def test_true_and_one_are_two_starting_points():
+    space = Space([Categorical("choice", [True, 1])])
+    declared = Problem(space, run, start=[{"choice": 1}, {"choice": True}]).declaration
+    assert [type(point["choice"]) for point in declared.start] == [int, bool]
+
+
 def test_without_defaults_only_the_users_starting_points_come():
     space = [Float("x", 0, 1), Float("y", 0, 1, default=0.5)]
     assert Problem(space, run, start=[{"x": 1}]).declaration.start == ({"x": 1.0, "y": 0.5},)

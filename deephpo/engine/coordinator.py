@@ -343,7 +343,7 @@ class Coordinator:
             return self._end(reached, now_s)
         if self._demand.exhausted and not self._has_work and not self._buffer.aside:
             tried = self._demand.suggested
-            return self._end(f"nothing untried is left: all {tried} configurations were tried", now_s)
+            return self._end(f"the search has nothing more to try: {tried} configurations were tried", now_s)
         if (hopeless := self._standing.despair()) is not None:
             return self._end(hopeless, now_s)
         if (too_few := self._too_few()) is not None:

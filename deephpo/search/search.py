@@ -145,7 +145,7 @@ class Search:
         """
         number = _number(value, "tell", "fail(trial, reason)")
         if not is_number(number):
-            self.fail(trial, f"its value is {number}")
+            self.fail(trial, "its value is no finite number")
             return
         self._settle(trial, self._sign * float(number))
 

@@ -145,7 +145,7 @@ def test_without_a_run_directory_the_results_go_under_runs(problem, tmp_path, sa
         (["--time-limit", "1.5"], 0.1, 0, "the time is up"),
         (["--time-limit", "1.5", "--trials", "900"], 0.1, 75, "the time is up"),
         (["--trials", "2"], 0.0, 0, "all 2 trials are done"),
-        (["--search", "grid", "--trials", "99"], 0.0, 0, "nothing untried is left"),
+        (["--search", "grid", "--trials", "99"], 0.0, 0, "nothing more to try"),
     ],
 )
 def test_the_exit_code_tells_how_the_search_ended(

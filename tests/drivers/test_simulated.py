@@ -176,7 +176,7 @@ def test_a_problem_is_not_believed_when_durations_are_given(simulate):
 def test_a_space_with_nothing_untried_ends_the_simulation(simulate):
     _, path, _ = simulate(search="grid", trials=None, time_limit_s=1e9)
     assert of(path, Suggested)[-1].exhausted
-    assert "nothing untried is left" in of(path, Finished)[0].reason
+    assert "nothing more to try" in of(path, Finished)[0].reason
 
 
 def test_the_utilisation_of_a_few_workers_is_nearly_one(simulate):

@@ -51,7 +51,7 @@ def test_the_first_of_equals_is_the_best(search):
     assert search.best.id == second.id
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, pytest.param(10**5000, id="huge")])
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_a_value_that_is_no_number_is_a_failure_and_never_the_best(value, direction):
     search = create_search("random", SPACE, direction=direction)
