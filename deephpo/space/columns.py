@@ -21,6 +21,9 @@ Codes = NDArray[np.float32]
 _BELOW_ONE = np.nextafter(np.float32(1.0), np.float32(0.0))
 _NARROW = 100.0
 """From bounds so many times as large as their distance a number's last digits do not hold a whole code."""
+_LARGEST_LOG = 2**44
+"""Beyond it the logarithms of neighbours run together, and MOST_LEVELS numbers lie so close that the
+logarithm is a straight line to the last digit of a code."""
 
 
 class Column(Protocol):
@@ -55,7 +58,7 @@ def column_of(parameter: Parameter) -> Column:
     """Return the column that encodes the parameter."""
     if isinstance(parameter, Float) and parameter.step is None:
         return RealColumn(parameter)
-    if isinstance(parameter, Integer) and parameter.log:
+    if isinstance(parameter, Integer) and parameter.log and parameter.high <= _LARGEST_LOG:
         return LogIntegerColumn(parameter)
     return LevelColumn(parameter)
 

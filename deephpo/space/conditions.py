@@ -31,6 +31,11 @@ class Between:
             value = plain(getattr(self, bound))
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise SpaceError(f"Between: {bound} must be a number, not {value!r}.")
+            if isinstance(value, int) and not is_number(value):
+                raise SpaceError(
+                    f"Between: {bound} must be a number that a float can hold, not one of "
+                    f"{value.bit_length()} bits; leave out a bound that no value reaches."
+                )
             object.__setattr__(self, bound, value)
         if not self.low <= self.high:
             raise SpaceError(f"Between: low must not be above high, but low={self.low} and high={self.high}.")
@@ -49,7 +54,7 @@ class Clause:
     def admits(self, value: Value) -> bool:
         """Return whether ``value`` fulfils the clause."""
         if isinstance(self.allowed, Between):
-            return is_number(value) and self.allowed.low <= float(value) <= self.allowed.high  # type: ignore[arg-type]
+            return is_number(value) and self.allowed.low <= value <= self.allowed.high  # type: ignore[operator]
         return any(same_value(value, allowed) for allowed in self.allowed)
 
 

@@ -21,9 +21,10 @@ from deephpo.trial import Value
 MOST_LEVELS = 2**20
 """An encoded value is one float32; more levels than this would not keep a code of their own."""
 
-_LARGEST_LOG = 2**53
 _SHOWN = 8
 """So many choices of a parameter stand in a message, at the most."""
+_DUST = 1e-6
+"""So far from a level, in steps, a float may lie that stands for it: 0.1 + 0.2 for 0.3."""
 
 
 class _Missing(Enum):
@@ -73,24 +74,28 @@ class Float:
         """How many values it can take; None if there is no end to them."""
         if self.step is None:
             return None
-        return int((Decimal(repr(self.high)) - Decimal(repr(self.low))) / Decimal(repr(self.step))) + 1
+        return int((_decimal(self.high) - _decimal(self.low)) / _decimal(self.step)) + 1
 
     def value_at(self, level: int) -> float:
         """Return the value of one level of a stepped parameter, free of rounding dust."""
-        return float(Decimal(repr(self.low)) + level * Decimal(repr(self.step or 0.0)))
+        return float(_decimal(self.low) + level * _decimal(self.step or 0.0))
 
     def contains(self, value: Any) -> bool:
-        """Return whether ``value`` may stand in a configuration."""
-        if not is_number(value) or not self.low <= value <= self.high:
+        """Return whether ``value`` may stand in a configuration, free of rounding dust or not."""
+        dust = (self.step or 0.0) * _DUST
+        if not is_number(value) or not self.low - dust <= value <= self.high + dust:
             return False
         if self.step is None:
             return True
         position = (float(value) - self.low) / self.step
-        return math.isclose(position, round(position), abs_tol=1e-6)
+        near = round(position)
+        return math.isclose(position, near, abs_tol=_DUST) and near < int(self.levels or 0)
 
     def exact(self, value: Any) -> float:
-        """Return a value that it contains as an exact float."""
-        return float(value)
+        """Return a value that it contains as an exact float; with a step, the one that the level has."""
+        if self.step is None:
+            return float(value)
+        return self.value_at(round((float(value) - self.low) / self.step))
 
 
 @dataclass(frozen=True)
@@ -112,11 +117,6 @@ class Integer:
         _check_bounds(self, positive_above=0.5)
         if self.step is not None:
             _check_step(self)
-        if self.log and self.high > _LARGEST_LOG:
-            raise SpaceError(
-                f"{_label(self)}: with log=True high may be at most 2**53, not {self.high}: beyond that "
-                "neighbours have the same logarithm. Search over its exponent, and compute it in run()."
-            )
         _check_levels(self, self.levels)
         _finish(self)
 
@@ -246,10 +246,15 @@ def _check_bounds(parameter: Float | Integer, positive_above: float) -> None:
         raise SpaceError(f"{_label(parameter)}: log=True needs low {least}, but low={low}.")
 
 
+def _decimal(number: float) -> Decimal:
+    """Return a float as the decimal that the user wrote."""
+    return Decimal(repr(number))
+
+
 def _check_step(parameter: Float | Integer) -> None:
-    step = parameter.step
-    span = parameter.high - parameter.low
-    if step is None or not 0 < step <= span:
+    exact = _decimal if isinstance(parameter, Float) else int
+    step, span = exact(parameter.step or 0), exact(parameter.high) - exact(parameter.low)
+    if not 0 < step <= span:
         raise SpaceError(
             f"{_label(parameter)}: step must be above 0 and at most high - low = {span}, not {step}."
         )
@@ -275,13 +280,16 @@ def _check_choices(parameter: Categorical) -> None:
     object.__setattr__(parameter, "choices", choices)
     if len(choices) < 2:
         raise SpaceError(f"{_label(parameter)}: it needs at least two choices, but has {list(choices)}.")
-    for index, choice in enumerate(choices):
+    seen: set[tuple[bool, Value]] = set()
+    for choice in choices:
         if why := why_no_value(choice):
             raise SpaceError(
                 f"{_label(parameter)}: the choice {choice!r} {why}: give it a name and look that up in run()."
             )
-        if any(same_value(choice, other) for other in choices[:index]):
+        key = isinstance(choice, bool), choice  # True is not 1
+        if key in seen:
             raise SpaceError(f"{_label(parameter)}: the choice {choice!r} stands in the list twice.")
+        seen.add(key)
 
 
 def _finish(parameter: Parameter) -> None:

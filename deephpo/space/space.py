@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,8 @@ KINDS: dict[str, type[Parameter]] = {
     "Ordinal": Ordinal,
 }
 
+_FORBIDDEN = "Space: forbidden="
+
 
 @dataclass(frozen=True, init=False)
 class Space:
@@ -39,7 +43,7 @@ class Space:
     never tried: ``Space([...], forbidden=[{"optimizer": "sgd", "batch_size": [8, 16]}])``.
 
     Raises SpaceError when names repeat, a condition speaks of an unknown parameter or an impossible
-    value, or conditions form a circle.
+    value or can never hold, or conditions form a circle.
     """
 
     parameters: tuple[Parameter, ...]
@@ -56,32 +60,29 @@ class Space:
                 "Space takes one list: Space([Float('lr', 1e-5, 1e-1, log=True), ...], forbidden=[...])."
             )
         self._settle(tuple(parameters), _parse_forbidden(forbidden))
+        self._check_conditions()
 
     def _settle(self, parameters: tuple[Parameter, ...], forbidden: tuple[Conjunction, ...]) -> None:
-        object.__setattr__(self, "parameters", parameters)
-        object.__setattr__(self, "forbidden", forbidden)
-        _check_parameters(self.parameters)
-        for parameter in self.parameters:
-            for clause in (clause for conjunction in parameter.alternatives for clause in conjunction):
-                self._check_clause(clause, f"{type(parameter).__name__} {parameter.name!r}: when=")
-        for clause in (clause for conjunction in self.forbidden for clause in conjunction):
-            self._check_clause(clause, "Space: forbidden=")
+        _check_parameters(parameters)
+        known = {parameter.name: parameter for parameter in parameters}
+        object.__setattr__(self, "parameters", tuple(_settled(p, known) for p in parameters))
+        exact = tuple(_exact_clauses(conjunction, known, _FORBIDDEN) for conjunction in forbidden)
+        object.__setattr__(self, "forbidden", exact)
         self.order  # noqa: B018  (raises on a circle of conditions)
 
-    def _check_clause(self, clause: Clause, where: str) -> None:
-        if clause.parameter not in self.by_name:
-            sentence = unknown_name("parameter", clause.parameter, self.by_name)
-            raise SpaceError(f"{where} speaks of an unknown parameter. {sentence}")
-        parent = self.by_name[clause.parameter]
-        if isinstance(clause.allowed, Between):
-            if type(parent) is Categorical:
-                raise SpaceError(f"{where} takes Between for numbers, but {parent.name!r} is a Categorical.")
-            return
-        for value in clause.allowed:
-            if not parent.contains(value):
-                raise SpaceError(
-                    f"{where} names {value!r}, which is not a value of {parent.name!r}, {parent}."
-                )
+    def _check_conditions(self) -> None:
+        """Refuse what can never hold; a journal written before this was refused can still be read."""
+        for parameter in self.parameters:
+            for clause in (clause for conjunction in parameter.alternatives for clause in conjunction):
+                parent = self.by_name[clause.parameter]
+                if not isinstance(clause.allowed, Between) and parent.levels is None:
+                    raise SpaceError(
+                        f"{_when(parameter)} lists {list(clause.allowed)}, but {parent.name!r} is {parent}, "
+                        "which hardly ever has one value exactly; use Between, or give it a step."
+                    )
+                _check_bounds(clause, parent, _when(parameter))
+        for clause in (clause for conjunction in self.forbidden for clause in conjunction):
+            _check_bounds(clause, self.by_name[clause.parameter], _FORBIDDEN)
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:
@@ -206,7 +207,59 @@ def _parse_forbidden(forbidden: Any) -> tuple[Conjunction, ...]:
             "Space: forbidden takes a list of mappings: forbidden=[{'optimizer': 'sgd'}], "
             f"not {forbidden!r}."
         )
-    return tuple(parse_conjunction(entry, "Space: forbidden=") for entry in forbidden)
+    return tuple(parse_conjunction(entry, _FORBIDDEN) for entry in forbidden)
+
+
+def _when(parameter: Parameter) -> str:
+    return f"{type(parameter).__name__} {parameter.name!r}: when="
+
+
+def _settled(parameter: Parameter, known: Mapping[str, Parameter]) -> Parameter:
+    """Return the parameter with the exact values of the others in its condition."""
+    alternatives = tuple(_exact_clauses(c, known, _when(parameter)) for c in parameter.alternatives)
+    if alternatives == parameter.alternatives:
+        return parameter
+    settled = copy(parameter)  # the user's own may stand in another space too
+    object.__setattr__(settled, "alternatives", alternatives)
+    return settled
+
+
+def _exact_clauses(conjunction: Conjunction, known: Mapping[str, Parameter], where: str) -> Conjunction:
+    return tuple(_exact_clause(clause, known, where) for clause in conjunction)
+
+
+def _exact_clause(clause: Clause, known: Mapping[str, Parameter], where: str) -> Clause:
+    """Return the clause with values free of rounding dust, as they stand in a configuration."""
+    if clause.parameter not in known:
+        sentence = unknown_name("parameter", clause.parameter, known)
+        raise SpaceError(f"{where} speaks of an unknown parameter. {sentence}")
+    parent = known[clause.parameter]
+    if isinstance(clause.allowed, Between):
+        if type(parent) is Categorical:
+            raise SpaceError(f"{where} takes Between for numbers, but {parent.name!r} is a Categorical.")
+        return clause
+    for value in clause.allowed:
+        if not parent.contains(value):
+            raise SpaceError(f"{where} names {value!r}, which is not a value of {parent.name!r}, {parent}.")
+    return Clause(clause.parameter, tuple(map(parent.exact, clause.allowed)))
+
+
+def _check_bounds(clause: Clause, parent: Parameter, where: str) -> None:
+    if isinstance(clause.allowed, Between) and not _reaches(parent, clause.allowed):
+        raise SpaceError(
+            f"{where} can never hold: no value of {parent.name!r}, {parent}, lies in {clause.allowed}; "
+            "take other bounds, or list the values."
+        )
+
+
+def _reaches(parent: Parameter, bounds: Between) -> bool:
+    """Return whether a value of the parameter lies within the bounds."""
+    if isinstance(parent, Categorical):
+        return any(Clause(parent.name, bounds).admits(choice) for choice in parent.choices)
+    if parent.levels is None:
+        return max(parent.low, bounds.low) <= min(parent.high, bounds.high)
+    level = bisect_left(range(parent.levels), bounds.low, key=parent.value_at)
+    return level < parent.levels and parent.value_at(level) <= bounds.high
 
 
 def _holds(conjunction: Conjunction, config: Config) -> bool:

@@ -188,6 +188,16 @@ def test_every_whole_number_beyond_what_a_float_holds_has_its_own_code():
     assert encoding.decode(encoding.encode(configs)) == configs
 
 
+@pytest.mark.parametrize("low", [2**43, 2**44 - 1000, 2**45, 2**50, 2**70])
+def test_every_large_number_in_a_narrow_logarithmic_range_has_its_own_code(low):
+    parameter = Integer("n", low, low + 1000, log=True)
+    column = column_of(parameter)
+    codes = column.axis(None)
+    assert len(np.unique(codes)) == 1001
+    assert column.values(codes) == list(range(low, low + 1001))
+    assert [column.code(value) for value in column.values(codes)] == codes.tolist()
+
+
 def test_bounds_of_any_size_can_be_compared(recwarn):
     encoding = Space([Float("x", -8e307, 8e307)]).encoding()
     assert encoding.sample(10, np.random.default_rng(0)).shape == (10, 1)

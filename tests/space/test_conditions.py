@@ -23,6 +23,12 @@ def test_between_refuses_bounds_that_hold_nothing(low, high):
         Between(low, high)
 
 
+@pytest.mark.parametrize("bounds", [{"low": -(10**400)}, {"high": 10**5000}])
+def test_between_refuses_a_whole_number_beyond_all_floats(bounds):
+    with pytest.raises(SpaceError, match=r"that a float can hold, not one of \d+ bits; leave out"):
+        Between(**bounds)
+
+
 @pytest.mark.parametrize(("low", "high"), [("a", 1), (0, None), (True, 2)])
 def test_between_takes_numbers(low, high):
     with pytest.raises(SpaceError, match="must be a number, not"):
@@ -58,6 +64,9 @@ def test_the_values_of_a_set_stand_in_an_order_of_their_own():
         (Between(2, 4), 4, True),
         (Between(2, 4), 4.5, False),
         (Between(high=4), -1e300, True),
+        (Between(low=2**53 + 1), 2**53 + 1, True),
+        (Between(low=2**53 + 1), 2**53, False),
+        (Between(high=2**53), 2**53 + 1, False),
         (Between(0, 1), True, False),
         (Between(), "sgd", False),
         (Between(), None, False),

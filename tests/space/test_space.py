@@ -75,6 +75,26 @@ def space():
             lambda: Space([Float("x", 0, 1)], forbidden=[{"x": 2}]),
             "Space: forbidden= names 2, which is not a value of 'x', a Float from 0 to 1",
         ),
+        (
+            lambda: Space([Integer("n", 1, 4), Float("x", 0, 1, when={"n": Between(low=7)})]),
+            "Float 'x': when= can never hold: no value of 'n', an Integer from 1 to 4, lies in Between",
+        ),
+        (
+            lambda: Space([Integer("n", 1, 9, step=4), Float("x", 0, 1)], forbidden=[{"n": Between(2, 4)}]),
+            "Space: forbidden= can never hold: no value of 'n', an Integer from 1 to 9",
+        ),
+        (
+            lambda: Space([Float("x", 0, 1), Float("y", 0, 1, when={"x": Between(high=-0.1)})]),
+            "Float 'y': when= can never hold: no value of 'x', a Float from 0 to 1, lies in",
+        ),
+        (
+            lambda: Space([Ordinal("size", ["s", "l"]), Float("x", 0, 1, when={"size": Between(low=1)})]),
+            "can never hold: no value of 'size', .*; take other bounds, or list the values",
+        ),
+        (
+            lambda: Space([Float("x", 0, 1), Float("y", 0, 1, when={"x": [0.5]})]),
+            r"when= lists \[0.5\], but 'x' is a Float from 0 to 1, .* use Between, or give it a step",
+        ),
         (lambda: Space([Float("x", 0, 1)], forbidden=["x"]), "Space: forbidden= takes a mapping .* not 'x'"),
     ],
 )
@@ -205,6 +225,44 @@ def test_spaces_that_differ_in_a_condition_are_different():
 def test_the_exact_choice_stands_in_a_completed_configuration():
     space = Space([Ordinal("batch", [16, 32]), Float("x", 0, 1)])
     assert repr(space.complete({"batch": np.float64(32), "x": 1})) == "{'batch': 32, 'x': 1.0}"
+
+
+@pytest.mark.parametrize(
+    ("parent", "bounds"),
+    [
+        (Integer("n", 1, 9, step=4), Between(5, 5)),
+        (Integer("n", 1, 2**19), Between(low=2**19)),
+        (Float("n", 0, 1), Between(low=1)),
+        (Float("n", 0, 1, step=0.1), Between(0.25, 0.3)),
+        (Ordinal("n", ["none", 16]), Between(high=16)),
+    ],
+    ids=str,
+)
+def test_bounds_that_hold_a_single_value_are_a_condition(parent, bounds):
+    space = Space([parent, Float("x", 0, 1, when={"n": bounds})], forbidden=[{"n": bounds, "x": 0.5}])
+    assert space.parameters[1].alternatives[0][0].allowed == bounds
+
+
+def test_a_condition_holds_at_a_level_whatever_the_rounding_dust():
+    dusty = list(np.arange(0.1, 0.5, 0.1))
+    assert dusty[2] != 0.3
+    child = Float("y", 0, 1, when={"x": dusty})
+    space = Space([Float("x", 0, 1, step=0.1), child], forbidden=[{"x": 0.7 + 0.1}])
+    assert space.complete({"x": 0.3, "y": 0.5}) == space.complete({"x": 0.1 + 0.2, "y": 0.5})
+    assert space.is_forbidden({"x": 0.8})
+    encoding = space.encoding()
+    configs = encoding.decode(encoding.sample(500, np.random.default_rng(0)))
+    assert {config["x"] for config in configs if "y" in config} == {0.1, 0.2, 0.3, 0.4}
+    assert 0.8 not in {config["x"] for config in configs}
+    assert child.alternatives[0][0].allowed == tuple(dusty)  # the user's own is left as it is
+
+
+def test_a_condition_that_is_refused_now_is_still_read_from_a_journal():
+    record = Space([Float("x", 0, 1), Integer("n", 1, 4), Float("y", 0, 1)]).to_dict()
+    record["parameters"][2]["when"] = [
+        [{"parameter": "x", "values": [0.5]}, {"parameter": "n", "low": 7}],
+    ]
+    assert Space.from_dict(record).to_dict() == record
 
 
 def test_a_list_of_parameters_is_taken_as_a_space():
