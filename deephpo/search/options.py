@@ -102,13 +102,18 @@ class Count:
 
 
 def check_options(
-    kind: str, name: str, table: Mapping[str, Mapping[str, Option]], said: Mapping[str, Any]
+    kind: str,
+    name: str,
+    table: Mapping[str, Mapping[str, Option]],
+    said: Mapping[str, Any],
+    whose: str = "",
 ) -> None:
     """Raise OptionError for an option that there is not, or values that are not taken.
 
     kind: what has the options, such as "search"; name: which one, a key of the table.
     table: the options of all of that kind, to say where an option belongs.
     said: the options whose values are said; the others are at their defaults.
+    whose: what a sentence about a value begins with, if several of that kind may be meant.
     """
     declared = table[name]
     for option, value in said.items():
@@ -117,12 +122,12 @@ def check_options(
             others = [other for other, options in table.items() if option in options]
             elsewhere = f" It is an option of {' and '.join(others)}." if others else ""
             raise OptionError(f"The {kind} {name!r} has no option {option!r}; it {takes}.{elsewhere}")
-        declared[option].check(option, value)
-    _check_effect(declared, said)
-    _check_order(declared, said)
+        declared[option].check(f"{whose}{option}", value)
+    _check_effect(declared, said, whose)
+    _check_order(declared, said, whose)
 
 
-def _check_effect(declared: Mapping[str, Option], said: Mapping[str, Any]) -> None:
+def _check_effect(declared: Mapping[str, Option], said: Mapping[str, Any], whose: str) -> None:
     for name, value in said.items():
         option = declared[name]
         if isinstance(option, Number) and option.needs and value != option.default:
@@ -130,11 +135,12 @@ def _check_effect(declared: Mapping[str, Option], said: Mapping[str, Any]) -> No
             chosen = said.get(other, declared[other].default)
             if chosen not in values:
                 raise OptionError(
-                    f"{name} has no effect with {other} {chosen}; it is for {other} {' and '.join(values)}."
+                    f"{whose}{name} has no effect with {other} {chosen}; it is for {other} "
+                    f"{' and '.join(values)}."
                 )
 
 
-def _check_order(declared: Mapping[str, Option], said: Mapping[str, Any]) -> None:
+def _check_order(declared: Mapping[str, Option], said: Mapping[str, Any], whose: str) -> None:
     for name, option in declared.items():
         other = option.not_below if isinstance(option, Count) else None
         if other is None:
@@ -142,6 +148,6 @@ def _check_order(declared: Mapping[str, Option], said: Mapping[str, Any]) -> Non
         value, least = said.get(name, option.default), said.get(other, declared[other].default)
         if value < least:
             raise OptionError(
-                f"{name} must be at least {other}, which is {least}, not {value}: "
+                f"{whose}{name} must be at least {other}, which is {least}, not {value}: "
                 "raise the one or lower the other."
             )

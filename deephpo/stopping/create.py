@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
@@ -13,6 +13,7 @@ from deephpo.errors import OptionError, unknown_name
 from deephpo.search.options import Count, Number, Option, check_options
 from deephpo.stopping.any_of import AnyOf
 from deephpo.stopping.curve import Subject
+from deephpo.stopping.interval import HIGH, LOW
 from deephpo.stopping.metrics import Metrics, further_metrics
 from deephpo.stopping.rule import StoppingRule
 
@@ -22,7 +23,6 @@ class Rule:
     """A stopping rule that there is by name.
 
     path: "module:name" of what makes it from a ``Subject`` and the options.
-    needs_last_step: it counts from the step with which a training is complete, ``Fidelity.high``.
     required: options that have no default and must be said.
     begins: options that say when it begins to judge.
     """
@@ -30,7 +30,6 @@ class Rule:
     path: str
     summary: str
     options: Mapping[str, Option] = field(default_factory=dict)
-    needs_last_step: bool = False
     required: tuple[str, ...] = ()
     begins: tuple[str, ...] = ()
 
@@ -62,7 +61,6 @@ RULES: Mapping[str, Rule] = {
             ),
             "also": _ALSO,
         },
-        needs_last_step=True,
     ),
     "asha": Rule(
         "deephpo.stopping.asha:SuccessiveHalving",
@@ -78,13 +76,11 @@ RULES: Mapping[str, Rule] = {
         "deephpo.stopping.compound:Compound",
         "DEEP-BO's: the worst half way; near the end all but the best",
         {"beta": Number(0.2, "the share that is worst, and that is best", least=0.01, most=0.5)},
-        needs_last_step=True,
     ),
     "median": Rule(
         "deephpo.stopping.median:Median",
         "who is worse than the median after a third of the steps",
         {"at": Number(1 / 3, "the share of the last step", least=0.01, most=1.0)},
-        needs_last_step=True,
         begins=("at",),
     ),
     "diverged": Rule(
@@ -100,14 +96,12 @@ RULES: Mapping[str, Rule] = {
         "deephpo.stopping.hyperband:Hyperband",
         "the same as asha, in brackets that begin later and later",
         {"eta": replace(_ETA, default=3.0), "first": _FIRST},
-        needs_last_step=True,
         begins=("first", "eta"),
     ),
     "curve": Rule(
         "deephpo.stopping.extrapolation:Extrapolation",
         "who has little chance to end as the best, by its curve",
         {"chance": Number(0.05, "the chance that is too little", least=0.0001, most=0.5)},
-        needs_last_step=True,
     ),
     "plateau": Rule(
         "deephpo.stopping.plateau:Plateau",
@@ -132,28 +126,30 @@ RULES: Mapping[str, Rule] = {
         "deephpo.stopping.interval:Interval",
         "who reports a value between two others, such as at chance",
         {
-            "low": Number(0.0, "values above this", least=-math.inf),
-            "high": Number(0.2, "and below this stop a trial", least=-math.inf),
+            "low": Number(LOW, "values above this", least=-math.inf),
+            "high": Number(HIGH, "and below this stop a trial", least=-math.inf),
         },
     ),
     "gradient": Rule(
         "deephpo.stopping.gradient:Gradient",
         "DEEP-BO's: who would have to rise more steeply than it did",
         {"after": Count(4, "reports before a trial is judged", least=2)},
-        needs_last_step=True,
         begins=("after",),
     ),
     "knock": Rule(
         "deephpo.stopping.knock:Knock",
         "DEEP-BO's: who is rarely ahead early, or falls below all",
         {"margin": Number(0.05, "how far below, in units of the objective")},
-        needs_last_step=True,
     ),
 }
 """All stopping rules by their names."""
 
 _JOIN = re.compile(r"\+(?=\s*[A-Za-z])")
 """A plus sign between two rules, none as in 1e+3."""
+_STRAY = re.compile(r"^\s*\+|\+\s*\+|\+\s*$")
+"""A plus sign beside which a rule is missing."""
+_NO_COLON = re.compile(r"(\w+)[\s,]+(\w+\s*=.*)")
+"""A rule whose options follow without the colon."""
 
 
 def create_rule(text: str, subject: Subject) -> StoppingRule:
@@ -163,11 +159,17 @@ def create_rule(text: str, subject: Subject) -> StoppingRule:
         diverged"; of several rules each can stop a trial.
     subject: what the trials are judged by.
 
-    Raises OptionError for an unknown name or option, a value that it does not take, a required option that is
-    missing, a rule that must know the last step when the problem does not say it, or one that can stop no
-    trial before that step.
+    Raises OptionError for an unknown name or option, a rule that is named twice, a value that an option does
+    not take, a required option that is missing, the objective as a further metric, a rule that must know the
+    last step when the problem does not say it, or one that can stop no trial before that step.
     """
     parts = _parts(text)
+    for name, said in parts:
+        if subject.metric in _also(name, said):
+            raise OptionError(
+                f"The stopping rule {name!r}: also is for metrics beside the objective, and "
+                f"{subject.metric!r} is the objective: name others, or leave it out."
+            )
     rules = [RULES[name].create(subject, said) for name, said in parts]
     for (name, _), rule in zip(parts, rules, strict=True):
         if _is_idle(rule, subject):
@@ -189,24 +191,42 @@ def further_metrics_of(text: str) -> tuple[str, ...]:
     >>> further_metrics_of("pace:also=latency max:throughput + diverged")
     ('latency', 'throughput')
     """
-    options = [
-        (RULES[name].options[option], value) for name, said in _parts(text) for option, value in said.items()
-    ]
-    named = (
-        metric.metric
-        for option, value in options
-        if isinstance(option, Metrics)
-        for metric in further_metrics(value)
-    )
-    return tuple(dict.fromkeys(named))
+    return tuple(dict.fromkeys(metric for name, said in _parts(text) for metric in _also(name, said)))
+
+
+def _also(name: str, said: Mapping[str, Any]) -> list[str]:
+    """Return the names of the further metrics among the options that a rule is said to have."""
+    options = RULES[name].options
+    texts = [value for option, value in said.items() if isinstance(options[option], Metrics)]
+    return [metric.metric for text in texts for metric in further_metrics(text)]
 
 
 def _parts(text: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the rules of a text by their names, each with the options that it is said to have."""
-    parts = [_parse(part) for part in _JOIN.split(text)]
+    if _STRAY.search(text):
+        raise OptionError(
+            f"A + must be between two stopping rules, as in 'pace + diverged', not as in {text!r}."
+        )
+    words = _JOIN.split(text)
+    if len(words) > 1:
+        _require_rules(words, text)
+    parts = [_parse(word) for word in words]
+    names = [name for name, _ in parts]
     for name, said in parts:
+        if names.count(name) > 1:
+            raise OptionError(f"The stopping rule {name!r} is there twice in {text!r}: name it once.")
         _check(name, said)
     return parts
+
+
+def _require_rules(words: Sequence[str], text: str) -> None:
+    """Raise OptionError for a word among joined ones that stands for a choice of rules, or for none."""
+    for word in map(str.strip, words):
+        if word.lower() in (AUTO, *_OFF):
+            raise OptionError(
+                f"{word!r} stands alone and cannot be joined with a stopping rule, as in {text!r}: leave out "
+                "the one or the other."
+            )
 
 
 def _is_idle(rule: StoppingRule, subject: Subject) -> bool:
@@ -218,7 +238,10 @@ def _idle(name: str, rule: StoppingRule, subject: Subject) -> str:
     """Return the sentence for a rule that can stop no trial."""
     unit, last, options = subject.unit, subject.last_step, RULES[name].begins
     when = f" before {unit} {rule.first_step}" if rule.first_step < math.inf else ""
-    cure = f"say a smaller {' or '.join(options)}, or leave the rule out" if options else "leave it out"
+    may_begin_sooner = options and last != 1
+    cure = (
+        f"say a smaller {' or '.join(options)}, or leave the rule out" if may_begin_sooner else "leave it out"
+    )
     return (
         f"The stopping rule {name!r} can stop no trial{when}, and a training is complete with {unit} {last}: "
         f"{cure}."
@@ -229,7 +252,7 @@ def _parse(part: str) -> tuple[str, dict[str, Any]]:
     """Return the name of one rule and the values that its options are said to have."""
     name, colon, rest = (word.strip() for word in part.partition(":"))
     if name not in RULES:
-        raise OptionError(_unknown(name))
+        raise OptionError(_unknown(name, part))
     said: dict[str, Any] = {}
     for word in rest.split(",") if colon else ():
         option, equals, value = (piece.strip() for piece in word.partition("="))
@@ -245,8 +268,15 @@ def _parse(part: str) -> tuple[str, dict[str, Any]]:
     return name, said
 
 
-def _unknown(name: str) -> str:
-    """Return the sentence for a name that no rule has; it may be one that is only written otherwise."""
+def _unknown(name: str, part: str) -> str:
+    """Return the sentence for a name that no rule has; it may be one that is only written otherwise.
+
+    part: the name with what follows it.
+    """
+    no_colon = _NO_COLON.fullmatch(part.strip())
+    if no_colon and no_colon[1] in RULES:
+        meant = f"{no_colon[1]}:{no_colon[2]}"
+        return f"There is no stopping rule {part.strip()!r}; did you mean {meant!r}?"
     meant = NO_RULE if name.lower() in _OFF else name.lower()
     if meant == name or meant not in (*RULES, NO_RULE):
         return unknown_name("stopping rule", name, RULES)
@@ -265,7 +295,8 @@ def _read(name: str, option: str, text: str) -> Any:
 
 
 def _check(name: str, said: Mapping[str, Any]) -> None:
-    check_options("stopping rule", name, {name: rule.options for name, rule in RULES.items()}, said)
+    options = {rule: declared.options for rule, declared in RULES.items()}
+    check_options("stopping rule", name, options, said, whose=f"The stopping rule {name!r}: ")
     for option in RULES[name].required:
         if option not in said:
             raise OptionError(

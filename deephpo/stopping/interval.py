@@ -6,18 +6,31 @@ from deephpo.errors import OptionError
 from deephpo.stopping.curve import Curve, Subject
 from deephpo.stopping.wording import worded
 
+LOW, HIGH = 0.0, 0.2
+"""Between them an accuracy is at chance, says DEEP-BO."""
+
 
 class Interval:
     """A trial stops at the first report with low < value < high; by default that of DEEP-BO, stuck at chance.
 
     A sound training must not pass through the interval: of 100 classes, DEEP-BO's stops every trial.
 
-    low, high: in the user's own direction.
+    low, high: in the user's own direction; None stands for ``LOW`` and ``HIGH``, between which an accuracy is
+        bad and a loss is good, so what is minimized must be told both.
     """
 
-    def __init__(self, subject: Subject, *, low: float = 0.0, high: float = 0.2) -> None:
+    def __init__(self, subject: Subject, *, low: float | None = None, high: float | None = None) -> None:
+        if subject.direction == "minimize" and (low is None or high is None):
+            raise OptionError(
+                f"The stopping rule 'interval' is made for accuracies, which are bad between {LOW:g} and "
+                f"{HIGH:g}; {subject.metric!r} is minimized, and may be good there: say between which values "
+                "a trial is hopeless, interval:low=...,high=...."
+            )
+        low, high = LOW if low is None else low, HIGH if high is None else high
         if low >= high:
-            raise OptionError(f"high must be above low, which is {low:g}, not {high:g}.")
+            raise OptionError(
+                f"The stopping rule 'interval': high must be above low, which is {low:g}, not {high:g}."
+            )
         self._subject = subject
         self._low = low
         self._high = high

@@ -26,4 +26,16 @@ def test_the_two_are_in_the_direction_of_the_user(train):
 def test_an_interval_with_nothing_in_it_is_refused():
     with pytest.raises(OptionError) as error:
         Interval(ACCURACY, low=0.2)
-    assert str(error.value) == "high must be above low, which is 0.2, not 0.2."
+    assert str(error.value) == "The stopping rule 'interval': high must be above low, which is 0.2, not 0.2."
+
+
+@pytest.mark.parametrize("said", [{}, {"low": 2.25}, {"high": 2.35}])
+def test_what_is_minimized_must_be_told_both(said):
+    with pytest.raises(OptionError) as error:
+        Interval(LOSS, **said)
+    assert str(error.value) == (
+        "The stopping rule 'interval' is made for accuracies, which are bad between 0 and 0.2; 'loss' is "
+        "minimized, and may be good there: say between which values a trial is hopeless, "
+        "interval:low=...,high=...."
+    )
+    Interval(ACCURACY, **{**said, "low": 0.1})
