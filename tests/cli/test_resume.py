@@ -14,7 +14,7 @@ import pytest
 
 from deephpo.cli.main import main
 from deephpo.storage.journal import read_journal
-from deephpo.storage.records import Asked, Begun, Ended, Resumed, Started, Suggested
+from deephpo.storage.records import Asked, Begun, Ended, Finished, Resumed, Started, Suggested
 from deephpo.storage.run_directory import RunDirectory
 from deephpo.storage.run_state import RunState
 from deephpo.trial import TrialState
@@ -157,12 +157,34 @@ def test_a_killed_synchronous_search_goes_on_batch_by_batch(diary, directory, ki
 
 
 def test_a_search_that_is_done_is_done(searched, directory, said):
-    before = records_of(directory, Ended)
+    before = directory.journal.read_bytes()
+    for words in ((), ("--trials", 4), ("--driver", "simulated")):
+        first, second = said("resume", directory.path, *words).splitlines()
+        assert first == f"The search in {directory.path} has nothing left to do: all 4 trials are done."
+        assert second.startswith("It goes on with more --trials, ")
+        assert second.endswith(f" Its results: deephpo status {directory.path}")
+    assert directory.journal.read_bytes() == before
+
+
+def test_a_search_without_a_success_that_is_done_keeps_its_exit_code(problem_file, directory, deephpo):
+    source = DIARY.format(seconds=0.0, bounds="0.0, 1.0", more="").replace("return {", "return 1 / 0, {")
+    words = ("--trials", 2, "--search", "random", "--workers", 1, "--run-dir", directory.path)
+    assert deephpo("search", problem_file(source), *words).returncode == 3
+    ended = deephpo("resume", directory.path)
+    assert ended.returncode == 3
+    assert "has nothing left to do: " in ended.stdout
+
+
+def test_a_search_that_was_killed_before_it_said_that_it_is_done_writes_its_files(searched, directory, said):
+    whole = directory.journal.read_bytes().splitlines(keepends=True)
+    directory.journal.write_bytes(b"".join(whole[:-1]))
+    assert len(records_of(directory, Finished)) == 0
+    directory.table.unlink()
     shown = said("resume", directory.path)
     assert "1 local worker " in shown
     assert "resumed: 4 trials done, 0 go out again" in shown
     assert "Ended: all 4 trials are done" in shown
-    assert records_of(directory, Ended) == before
+    check_complete(directory, 4)
 
 
 def test_more_trials_extend_a_search(searched, directory, said):
