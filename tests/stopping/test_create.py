@@ -109,8 +109,8 @@ def test_what_must_know_the_last_step_refuses_a_problem_that_does_not_say_it(nam
         ("asha:eta=2,eta=3", "The stopping rule 'asha' has eta twice, as 2.0 and as 3."),
         (
             "asha:also=latency max:latency",
-            "The stopping rule 'asha': also must be names of different metrics with spaces between them, such "
-            "as 'latency max:throughput', not 'latency max:latency'.",
+            "The stopping rule 'asha': also must be names of different metrics with spaces between them, "
+            "such as 'latency max:throughput', not 'latency max:latency'.",
         ),
         ("asha:also=max:", "The stopping rule 'asha': also must be names of different metrics with spaces"),
         (
