@@ -8,13 +8,13 @@ rows are the same configuration if and only if their bytes are the same (``array
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import prod
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deephpo.errors import SpaceError
-from deephpo.space.arrays import Rows
+from deephpo.space.arrays import Rows, Vector
 from deephpo.space.columns import Codes, Column, column_of
 from deephpo.space.conditions import Conjunction
 from deephpo.space.space import Space
@@ -26,20 +26,59 @@ INACTIVE = np.float32(-1.0)
 MUTATION_SCALES = (0.02, 0.1, 0.3)
 """Standard deviations of a local step, as shares of a parameter's range: polish, search, explore."""
 
+_FAIR = 64
+"""Where at least one in so many random configurations is allowed, drawing until one is allowed is cheap."""
 _HOPELESS = 4096
-"""A space of which less than one in so many random configurations is allowed is refused."""
+"""A space of which less than one in so many is allowed is refused, unless they can be listed."""
+_MEASURED = 64
+"""So many allowed configurations must be met before one of the two shares is believed."""
+_PATIENCE = 16 * _HOPELESS
+"""After so many draws for each row that was asked, those met at birth are repeated."""
 _LARGEST_DRAW = 2**16
-_COUNTABLE = 2**16
-"""A finite space of at most so many combinations is counted through before it is said why it is refused."""
+_LISTABLE = 2**18
+"""Allowed combinations are listed as long as the table never has more rows than this."""
 
 Axis = Callable[[], list[tuple[float, Value]]]
 """The codes of one parameter and their values, as often as they are asked for."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """All that some forbidden combinations leave of the parameters that these depend on.
+
+    forbidden: the combinations.  columns: of the parameters, those of their conditions included.
+    rows: each allowed combination once, the other columns INACTIVE.  bounds: where its share of the draws
+    ends, cumulated to 1.  mixing: one factor for each of the columns.
+    """
+
+    forbidden: tuple[Conjunction, ...]
+    columns: list[int]
+    rows: Rows
+    bounds: Vector
+    mixing: Vector
+
+    def stand_in(self, points: NDArray[np.float64]) -> Rows:
+        """Return an allowed combination for each point, shape (n, len(columns)).
+
+        The same one for the same point; for points drawn uniformly, each one as often as it would be
+        among the allowed ones of them.
+        """
+        # A sum with factors that are large, and no multiples of each other, is uniform modulo one, and
+        # parts even points that stand in the middle of their levels.
+        lot = (points[:, self.columns] * self.mixing).sum(axis=1) % 1.0
+        place = np.searchsorted(self.bounds, lot, side="right").clip(max=len(self.rows) - 1)
+        return np.asarray(self.rows[place][:, self.columns])
+
+
 class Encoding:
     """Sampling, mutating, encoding and decoding of configurations, column by column.
 
-    Raises SpaceError at birth when forbidden combinations leave (almost) nothing.
+    How forbidden combinations are kept out is settled at birth.  Where a fair share of the space is
+    allowed, what is forbidden is drawn again.  Where little is, and the forbidden combinations speak of
+    parameters with few levels, what they allow is listed, and stands in for what they forbid; so rows are
+    distributed as if they were drawn until they are allowed.
+
+    Raises SpaceError at birth, and never later, when forbidden combinations leave (almost) nothing.
     """
 
     def __init__(self, space: Space) -> None:
@@ -49,43 +88,96 @@ class Encoding:
         self._index = {p.name: j for j, p in enumerate(space.parameters)}
         self._order = [self._index[p.name] for p in space.order]
         self.finite = all(column.levels is not None for column in self.columns)
-        self.sample(1, np.random.default_rng(0))
+        self._listed: _Listed | None = None
+        self._met: Rows = np.empty((0, self.d), dtype=np.float32)
+        """Allowed rows that were drawn at birth, if anything is forbidden."""
+        if space.forbidden:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Find out how much is allowed, and list it where that is little and can be listed."""
+        self._met, _ = self._draw(_MEASURED, np.random.default_rng(0), most=_MEASURED * _FAIR)
+        if len(self._met) == _MEASURED:
+            return
+        cure = "loosen the forbidden combinations, or express them with when=."
+        self._listed = self._list()
+        if self._listed is not None and not len(self._listed.rows):
+            raise SpaceError(f"Space: every configuration is forbidden; {cure}")
+        self._met, drawn = self._draw(_MEASURED, np.random.default_rng(0), most=_MEASURED * _HOPELESS)
+        if len(self._met) < _MEASURED:
+            raise SpaceError(
+                f"Space: of {drawn} random configurations only {len(self._met)} are allowed; {cure}"
+            )
+
+    def _list(self) -> _Listed | None:
+        """Return what forbidden combinations of parameters with levels leave; None if that is too much."""
+        needs: dict[int, set[int]] = {}
+        for j in self._order:
+            conditions = self.space.parameters[j].alternatives
+            needs[j] = {j}.union(*(needs[k] for c in conditions for k in self._columns_of(c)))
+        endless = {j for j in self._order if any(self.columns[k].levels is None for k in needs[j])}
+        forbidden = tuple(c for c in self.space.forbidden if endless.isdisjoint(self._columns_of(c)))
+        needed: set[int] = set().union(*(needs[j] for c in forbidden for j in self._columns_of(c)))
+        columns = [j for j in self._order if j in needed]
+        rows, weights = np.full((1, self.d), INACTIVE, dtype=np.float32), np.ones(1)
+        for j in columns:
+            if len(rows) * (self.columns[j].levels or 1) > _LISTABLE:
+                return None
+            rows, weights = self._branch(j, rows, weights)
+            allowed = ~self._any_holds([c for c in forbidden if j in self._columns_of(c)], rows)
+            rows, weights = rows[allowed], weights[allowed] / weights[allowed].sum()
+        mixing = 2.0**10 * (1.0 + np.random.default_rng(0).random(len(columns)))
+        return _Listed(forbidden, columns, rows, np.cumsum(weights), mixing) if forbidden else None
+
+    def _branch(self, j: int, rows: Rows, weights: Vector) -> tuple[Rows, Vector]:
+        """Return each row with every level of a parameter that is active in it; weights by their shares."""
+        active = self._active(j, rows)
+        codes = self.columns[j].axis(None)
+        low, high = self.columns[j].shares(codes)
+        branches = np.repeat(rows[active], len(codes), axis=0)
+        branches[:, j] = np.tile(codes, int(active.sum()))
+        return (
+            np.concatenate([rows[~active], branches]),
+            np.concatenate([weights[~active], np.outer(weights[active], high - low).ravel()]),
+        )
 
     def sample(self, n: int, rng: np.random.Generator) -> Rows:
         """Return ``n`` random configurations; repeats are possible."""
+        rows, _ = self._draw(n, rng, most=_PATIENCE * max(n, 1))
+        if len(rows) < n:
+            rows = np.concatenate([rows, rng.choice(self._met, size=n - len(rows))])
+        return rows
+
+    def _draw(self, n: int, rng: np.random.Generator, most: int) -> tuple[Rows, int]:
+        """Return up to ``n`` random configurations out of at most so many draws, and how many it took."""
         found: list[Rows] = []
         missing, drawn = n, 0
-        while missing or not found:
-            if drawn > _HOPELESS * n:
-                raise SpaceError(self._why_hopeless(drawn, n - missing))
+        while (missing or not found) and drawn < most:
             share = (n - missing + 1) / (drawn + 1)
-            size = min(max(int(missing / share), 16), _LARGEST_DRAW)
+            size = min(max(int(missing / share), 16), _LARGEST_DRAW, most - drawn)
             rows = self.from_unit(rng.random((size, self.d)))
             found.append(rows[self.allowed(rows)][:missing])
             missing -= len(found[-1])
             drawn += size
-        return np.concatenate(found)
-
-    def _why_hopeless(self, drawn: int, allowed: int) -> str:
-        cure = "loosen the forbidden combinations, or express them with when=."
-        countable = self.finite and prod(column.levels or 1 for column in self.columns) <= _COUNTABLE
-        if countable and next(self.grid(), None) is None:
-            return f"Space: every configuration is forbidden; {cure}"
-        return f"Space: of {drawn} random configurations only {allowed} are allowed; {cure}"
+        return np.concatenate(found), drawn
 
     def from_unit(self, points: NDArray[np.float64]) -> Rows:
-        """Return canonical rows for points of the unit cube, shape (n, d)."""
+        """Return canonical rows for points of the unit cube, shape (n, d); they may be forbidden.
+
+        Where what is allowed was listed, a forbidden one is replaced, always by the same.
+        """
         rows = np.empty(points.shape, dtype=np.float32)
         for j, column in enumerate(self.columns):
             rows[:, j] = column.snap(points[:, j])
+        if self._listed is not None:
+            forbidden = self._any_holds(self._listed.forbidden, self._mask(rows.copy()))
+            places = np.flatnonzero(forbidden)[:, None]
+            rows[places, self._listed.columns] = self._listed.stand_in(points[forbidden])
         return self._mask(rows)
 
     def allowed(self, rows: Rows) -> NDArray[np.bool_]:
         """Return which rows fulfil no forbidden combination, shape (n,)."""
-        allowed = np.ones(len(rows), dtype=np.bool_)
-        for conjunction in self.space.forbidden:
-            allowed &= ~self._holds(conjunction, rows)
-        return allowed
+        return ~self._any_holds(self.space.forbidden, rows)
 
     def mutate(self, rows: Rows, rng: np.random.Generator) -> Rows:
         """Return one allowed neighbour of each row, shape (n, d).
@@ -156,13 +248,19 @@ class Encoding:
     def _mask(self, rows: Rows) -> Rows:
         """Set inactive parameters to INACTIVE, in place, parents before children."""
         for j in self._order:
-            alternatives = self.space.parameters[j].alternatives
-            if alternatives:
-                active = np.zeros(len(rows), dtype=np.bool_)
-                for conjunction in alternatives:
-                    active |= self._holds(conjunction, rows)
-                rows[~active, j] = INACTIVE
+            if self.space.parameters[j].alternatives:
+                rows[~self._active(j, rows), j] = INACTIVE
         return rows
+
+    def _active(self, j: int, rows: Rows) -> NDArray[np.bool_]:
+        alternatives = self.space.parameters[j].alternatives
+        return self._any_holds(alternatives, rows) if alternatives else np.ones(len(rows), dtype=np.bool_)
+
+    def _any_holds(self, conjunctions: Sequence[Conjunction], rows: Rows) -> NDArray[np.bool_]:
+        holds = np.zeros(len(rows), dtype=np.bool_)
+        for conjunction in conjunctions:
+            holds |= self._holds(conjunction, rows)
+        return holds
 
     def _holds(self, conjunction: Conjunction, rows: Rows) -> NDArray[np.bool_]:
         holds = np.ones(len(rows), dtype=np.bool_)
@@ -170,6 +268,9 @@ class Encoding:
             j = self._index[clause.parameter]
             holds &= (rows[:, j] != INACTIVE) & self.columns[j].admits(clause, rows[:, j])
         return holds
+
+    def _columns_of(self, conjunction: Conjunction) -> list[int]:
+        return [self._index[clause.parameter] for clause in conjunction]
 
 
 def _axis(column: Column, levels: int | None, rng: np.random.Generator | None) -> Axis:
