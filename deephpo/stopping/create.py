@@ -159,7 +159,7 @@ def create_rule(text: str, subject: Subject) -> StoppingRule:
         diverged"; of several rules each can stop a trial.
     subject: what the trials are judged by.
 
-    Raises OptionError for an unknown name or option, a rule that is named twice, a value that an option does
+    Raises OptionError for an unknown name or option, the same rule twice, a value that an option does
     not take, a required option that is missing, the objective as a further metric, a rule that must know the
     last step when the problem does not say it, or one that can stop no trial before that step.
     """
@@ -211,9 +211,10 @@ def _parts(text: str) -> list[tuple[str, dict[str, Any]]]:
     if len(words) > 1:
         _require_rules(words, text)
     parts = [_parse(word) for word in words]
-    names = [name for name, _ in parts]
     for name, said in parts:
-        if names.count(name) > 1:
+        if (
+            parts.count((name, said)) > 1
+        ):  # with other options, such as a threshold at two steps, it is another
             raise OptionError(f"The stopping rule {name!r} is there twice in {text!r}: name it once.")
         _check(name, said)
     return parts

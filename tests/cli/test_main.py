@@ -42,7 +42,8 @@ def test_it_is_a_module_too():
         [sys.executable, "-m", "deephpo", "status", "nowhere"], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 2
-    assert ended.stderr.startswith("deephpo: ") and "nowhere" in ended.stderr
+    assert ended.stderr.startswith("deephpo: ")
+    assert "nowhere" in ended.stderr
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -61,7 +61,7 @@ def of(directory, kind):
     [
         ("--stop bogus", "There is no stopping rule 'bogus'. Known: "),
         ("--stop 'asha + bogus'", "There is no stopping rule 'bogus'. Known: "),
-        ("--stop none+asha", "There is no stopping rule 'none'. Known: "),
+        ("--stop none+asha", "'none' stands alone and cannot be joined with a stopping rule"),
         ("--stop ''", "There is no stopping rule ''. Known: "),
         ("--stop asha:bogus=1", "The stopping rule 'asha' has no option 'bogus'; it takes eta, "),
         ("--stop asha:eta=1", "eta must be a number from 1.1 to 1000"),

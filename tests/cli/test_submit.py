@@ -56,10 +56,10 @@ def test_a_dry_run_shows_the_script_and_writes_nothing(problem, said, tmp_path):
 
 
 def test_what_is_for_the_search_is_passed_on_as_it_was_written(problem, said):
-    search = ["--trials", "20", "--stop", "diverged + diverged", "--search=random", "--seed", "3"]
+    search = ["--trials", "20", "--stop", "diverged + plateau", "--search=random", "--seed", "3"]
     out = said("submit", problem, *search, *JOB, "--dry-run", "--env", "A=1", "B=2", "--modules", "gcc")
     assert (
-        f"""search {problem} --trials 20 --stop 'diverged + diverged' --search=random --seed 3 --run-dir"""
+        f"""search {problem} --trials 20 --stop 'diverged + plateau' --search=random --seed 3 --run-dir"""
         in out
     )
     assert "for module in gcc; do\n" in out

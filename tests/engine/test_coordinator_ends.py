@@ -39,7 +39,10 @@ class TestTheEnd:
         assert game.coordinator.exit_code is None
         game.tell(ended(2, 1))
         assert game.coordinator.exit_code == 0
-        assert game.records(Finished)[0].reason == "the search has nothing more to try: 2 configurations were tried"
+        assert (
+            game.records(Finished)[0].reason
+            == "the search has nothing more to try: 2 configurations were tried"
+        )
         assert len(game.of(Ask)) == 2
 
     def test_an_exhausted_search_still_retries_what_was_preempted(self):

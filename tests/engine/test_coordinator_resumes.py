@@ -68,5 +68,8 @@ class TestResuming:
         game = Game(workers=1, trials=10, backlog=Backlog(suggested=4, settled=4, succeeded=4))
         assert game.of(Ask) == [Ask(1)]
         game.answer(count=0, exhausted=True)
-        assert game.records(Finished)[0].reason == "the search has nothing more to try: 4 configurations were tried"
+        assert (
+            game.records(Finished)[0].reason
+            == "the search has nothing more to try: 4 configurations were tried"
+        )
         assert game.coordinator.exit_code == 0

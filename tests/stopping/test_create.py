@@ -53,7 +53,10 @@ def test_what_must_know_the_last_step_refuses_a_problem_that_does_not_say_it(nam
         ("asha ++ pace", "A + must be between two stopping rules, as in"),
         ("asha:eta=2 +", "A + must be between two stopping rules, as in"),
         ("asha + asha", "The stopping rule 'asha' is there twice in 'asha + asha': name it once."),
-        ("pace:caution=0.5 + pace:caution=1", "The stopping rule 'pace' is there twice in 'pace:caution=0.5"),
+        (
+            "threshold:at=5,value=2 + threshold:value=2,at=5",
+            "The stopping rule 'threshold' is there twice in ",
+        ),
         ("asha eta=3", "There is no stopping rule 'asha eta=3'; did you mean 'asha:eta=3'?"),
         (
             "diverged + asha, eta=3,first=2 ",
