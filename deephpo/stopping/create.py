@@ -212,9 +212,8 @@ def _parts(text: str) -> list[tuple[str, dict[str, Any]]]:
         _require_rules(words, text)
     parts = [_parse(word) for word in words]
     for name, said in parts:
-        if (
-            parts.count((name, said)) > 1
-        ):  # with other options, such as a threshold at two steps, it is another
+        # With other options, such as a threshold at two steps, it is another rule.
+        if parts.count((name, said)) > 1:
             raise OptionError(f"The stopping rule {name!r} is there twice in {text!r}: name it once.")
         _check(name, said)
     return parts
