@@ -247,7 +247,7 @@ class World:
         as_asked = 0 if self.succeeded else 3
         if "trials are done" in reason:
             assert (code, self.settled) == (as_asked, self.goal)
-        elif "nothing untried" in reason:
+        elif "nothing more to try" in reason:
             assert (code, self.settled, game.made) == (as_asked, self.size, self.size)
         elif "of the first" in reason:
             assert (code, self.succeeded) == (3, 0)
