@@ -1,4 +1,4 @@
-"""``python -m deephpo``: the same command, where pip put it beside no PATH."""
+"""``python -m deephpo``: the command, where it is not on the PATH."""
 
 import sys
 

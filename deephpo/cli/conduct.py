@@ -81,6 +81,28 @@ def _without_a_master() -> int:
     return CAN_BE_RESUMED
 
 
+def say_if_done(session: Session) -> int | None:
+    """Say that a search which came to its end has nothing left to do; returns its exit code, or None.
+
+    One that was cut short has its files to write, even if its last trial is done.
+    """
+    from deephpo.storage.records import CAN_BE_RESUMED
+
+    ended, directory = session.state.finished, session.directory
+    if ended is None or ended.exit_code == CAN_BE_RESUMED or directory is None:
+        return None
+    end = session.foregone_end()
+    if end is None or end.exit_code == CAN_BE_RESUMED:
+        return None
+    session.give_up()
+    _print(f"The search in {directory.path} has nothing left to do: {end.reason}.")
+    _print(
+        "It goes on with more --trials, --plateau or --node-hours, or with another --goal, if one of these "
+        f"ended it. Its results: deephpo status {directory.path}"
+    )
+    return end.exit_code
+
+
 def _search(
     session: Session,
     place: str,
@@ -99,6 +121,8 @@ def _search(
     from deephpo.storage.records import Begun
     from deephpo.worker.workplace import Workplace
 
+    if (done := say_if_done(session)) is not None:
+        return done
     directory, options = session.directory, session.options
     assert directory is not None
     button, publisher, deadline = StopButton(), Publisher(directory), session.deadline

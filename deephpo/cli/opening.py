@@ -239,11 +239,11 @@ def _learn(search: Search, declaration: Declaration, source: Path) -> Learned:
 
 
 def _search(declaration: Declaration, options: SearchOptions) -> Search:
-    """Return a new search, which thinks on one core, as do all that this process makes from now on.
+    """Return a new search, which computes on one core, as do all BLAS calls of this process from then on.
 
-    The other cores are the workers'.  The threads of a BLAS library wait for each other by turning round and
-    round: beside busy workers they cost four times the time that they would save.  And their number decides
-    how sums are rounded, which a search that is resumed on another machine would see.
+    The other cores are the workers'.  Threads of a BLAS library spin while they wait for each other, which
+    beside busy workers costs more time than they save.  And their number decides how sums are rounded, which
+    a search that is resumed on another machine would see.
     """
     search = create_search(
         options.search,

@@ -8,19 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deephpo.cli.conduct import DRIVERS, conduct
+from deephpo.cli.conduct import DRIVERS, conduct, say_if_done
 from deephpo.cli.options import SearchOptions, add_end_arguments, add_rule_argument
 from deephpo.cli.search import add_worker_arguments
-from deephpo.drivers.launch import launch_of
 
 if TYPE_CHECKING:
     from deephpo.cli.session import Session
-    from deephpo.storage.records import Finished
 
 DESCRIPTION = """Go on with the search in RUN_DIR, in the same files: its model, its pending trials and its
 random numbers are those at which it stopped. With --trials it gets more of them; a time limit counts anew."""
-
-_CURE = "more --trials, --plateau or --node-hours, or with another --goal, if one of these ended it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,37 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         return resume(RunDirectory(arguments.run_dir), changes(arguments), arguments.accept_changes, workers)
 
-    # Over MPI all ranks would have to look, and the others wait for rank 0 to say something.
-    alone = arguments.driver != "mpi" and launch_of().size == 1
-    if alone and (end := _foregone_end(arguments)) is not None:
-        print(f"The search in {arguments.run_dir} has nothing left to do: {end.reason}.")
-        print(f"It goes on with {_CURE}. Its results: deephpo status {arguments.run_dir}")
-        return end.exit_code
     if arguments.driver == "simulated":
         return _simulate(prepare(None))
     return conduct(prepare, arguments.driver, arguments.workers, arguments.share_gpus)
-
-
-def _foregone_end(arguments: argparse.Namespace) -> Finished | None:
-    """Return how a search that came to its end would end again at once; None if there is something to do.
-
-    One that was cut short has its files to write, even if its last trial is done.
-    """
-    from deephpo.cli.opening import resume
-    from deephpo.storage.journal import read_journal
-    from deephpo.storage.records import CAN_BE_RESUMED
-    from deephpo.storage.run_directory import RunDirectory
-    from deephpo.storage.run_state import RunState
-
-    directory = RunDirectory(arguments.run_dir)
-    directory.require()
-    finished = RunState(read_journal(directory.journal)).finished
-    if finished is None or finished.exit_code == CAN_BE_RESUMED:
-        return None
-    session = resume(directory, changes(arguments), arguments.accept_changes, arguments.workers, ready=False)
-    end = session.foregone_end()
-    session.give_up()
-    return None if end is None or end.exit_code == CAN_BE_RESUMED else end
 
 
 def changes(arguments: argparse.Namespace) -> Callable[[SearchOptions], SearchOptions]:
@@ -106,6 +74,8 @@ def _simulate(session: Session) -> int:
     from deephpo.drivers.durations import DEFAULT, parse_durations
     from deephpo.report.summary import full_summary
 
+    if (done := say_if_done(session)) is not None:
+        return done
     durations = parse_durations(DEFAULT, session.options.seed)
     exit_code, _ = play(session, session.options.workers or 1, durations, problem_decides=True)
     print("\n".join(full_summary(session.state, top=5)))

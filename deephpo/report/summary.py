@@ -178,7 +178,7 @@ def failure_lines(state: RunState) -> list[str]:
         for reason, trials in ordered[:3]
     ]
     if more := len(ordered[3:]):
-        lines.append(f"{_INDENT}and {more} more kind{'s' if more > 1 else ''}, see log.txt")
+        lines.append(f"{_INDENT}and {more} more kind{'s' if more > 1 else ''}")
     return lines
 
 

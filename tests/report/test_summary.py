@@ -150,8 +150,8 @@ def test_the_best_configuration_is_shown_at_full_precision(run_records):
     ("more", "told"),
     [
         ([], []),
-        (["d"], ["  and 1 more kind, see log.txt"]),
-        (["d", "e", "d"], ["  and 2 more kinds, see log.txt"]),
+        (["d"], ["  and 1 more kind"]),
+        (["d", "e", "d"], ["  and 2 more kinds"]),
     ],
 )
 def test_three_kinds_of_failures_are_shown_the_most_frequent_first_and_the_others_counted(
