@@ -131,6 +131,16 @@ def test_one_worker_over_mpi_searches_like_one_worker_without(mpirun, deephpo, p
     assert over_mpi == alone
 
 
+def test_a_search_that_is_done_says_so_and_sends_its_workers_home(mpirun, problem_file, tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    mpirun(3, "search", problem_file(QUICK), "--trials", 4, "--search", "random", "--run-dir", directory.path)
+    before = directory.journal.read_bytes()
+    again = mpirun(3, "resume", directory.path)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.startswith(f"The search in {directory.path} has nothing left to do: all 4 trials are")
+    assert directory.journal.read_bytes() == before
+
+
 def test_a_time_limit_before_the_last_trial_can_be_resumed(mpirun, problem_file, tmp_path):
     directory = RunDirectory(tmp_path / "run")
     words = ("--time-limit", "2s", "--trials", 9999, "--search", "random", "--run-dir", directory.path)
