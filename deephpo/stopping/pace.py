@@ -14,14 +14,17 @@ from deephpo.stopping.ranks import Dominance, Front, Least, Point, Ranks, Sorted
 from deephpo.stopping.wording import worded
 
 _CHECKPOINTS = 10
+_LEAST_AHEAD = 2.0
+"""So many must be better at the least: of two or three trials the worst may still be the best of all."""
 
 
 class Pace:
     """Successive halving that asks a trial where it goes before it stops it, and is strict by degrees.
 
     Checkpoints are at the last step over the powers of the root of 2, from 1 / 32 on.  At a share x of the
-    training a trial is behind if 1 - sqrt(x) of all that came there are better: the worst quarter after a
-    sixteenth, the worse half after a quarter, all but the best 16 % at 70 %.  It is stopped if it is behind
+    training a trial is behind if 1 - sqrt(x) of all that came there are better, and no fewer than two: the
+    worst quarter after a sixteenth, the worse half after a quarter, all but the best 16 % at 70 %.  It is
+    stopped if it is behind
 
     - by the best that it has reached,
     - by what it would have if the gain since half of its steps came once more (a steep curve crosses others),
@@ -133,7 +136,7 @@ class _Checkpoint:
 
     def is_behind(self, standing: _Standing) -> bool:
         """Return whether too many are better, by what they had and by what they would have next."""
-        enough = max(1.0, self._ahead * len(self))
+        enough = max(_LEAST_AHEAD, self._ahead * len(self))
         return self.ahead_of(standing) >= enough and self._next.better_than(standing.next) >= enough
 
 

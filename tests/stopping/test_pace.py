@@ -62,6 +62,11 @@ class TestWhoIsStopped:
     def test_the_first_trial_never(self, train):
         assert train(Pace(ERROR), ERROR, [0.9] * 100) is None
 
+    def test_the_second_never_either(self, train):
+        rule = Pace(ERROR)
+        train(rule, ERROR, power_law(0.1))
+        assert train(rule, ERROR, [0.9] * 100) is None, "one other says little"
+
     def test_a_flat_one_below_the_others(self, train):
         rule = Pace(ACCURACY)
         for best in (0.6, 0.65, 0.7):
@@ -74,9 +79,10 @@ class TestWhoIsStopped:
 
     def test_few_are_judged_mildly_early_and_strictly_late(self, train):
         rule = Pace(ERROR)
-        train(rule, ERROR, power_law(0.1))
+        for _ in range(2):
+            train(rule, ERROR, power_law(0.1))
         step, _ = train(rule, ERROR, power_law(0.3))
-        assert step == 25  # where the worse of two is behind
+        assert step == 13  # where the worst third is behind
         rule = Pace(ERROR)
         for _ in range(20):
             train(rule, ERROR, power_law(0.1))
