@@ -27,7 +27,7 @@ def judge_of(declaration: Declaration, options: SearchOptions) -> Judge:
     fidelity = declaration.fidelity
     subject = _subject_of(declaration)
     rule = None if options.stop == NO_RULE else create_rule(options.stop, subject)
-    also = () if rule is None else further_metrics_of(options.stop)
+    also = [] if rule is None else [metric.metric for metric in further_metrics_of(options.stop)]
     if options.promote and not declaration.resumable:
         raise OptionError(
             "--promote lets stopped trials go on from their own checkpoints, which this problem does not "

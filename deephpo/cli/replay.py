@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deephpo.cli.options import at_least
+from deephpo.cli.quantities import at_least
 from deephpo.errors import OptionError
 from deephpo.problem import DIRECTIONS
 from deephpo.stopping.create import DEFAULT_RULE
@@ -92,7 +92,7 @@ def _require_metrics(rule: str, recording: Recording) -> None:
     """Raise OptionError for a rule that judges by metrics which no report holds all together."""
     from deephpo.stopping.create import further_metrics_of
 
-    also = further_metrics_of(rule)
+    also = [metric.metric for metric in further_metrics_of(rule)]
     if not recording.holds(also):
         raise OptionError(
             f"The rule {rule!r} judges by {' and '.join(also)} beside {recording.subject.metric}, but no "

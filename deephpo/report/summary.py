@@ -6,12 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from deephpo.report.pareto import Point, objectives, pareto_front
 from deephpo.storage.run_state import RunState, TrialEntry
 from deephpo.trial import Config, TrialState, Value
 
 _INDENT = "  "
 _WIDTH = 100
 """A table that would be wider than this lacks its last parameters; the CSV has them all."""
+_MOST_ON_FRONT = 10
+"""So many trials of a Pareto front are shown; the JSON has them all."""
 
 
 def clock(seconds: float) -> str:
@@ -81,10 +84,7 @@ def best_table(state: RunState, top: int) -> list[str]:
         [str(t.id), figure(t.value), *(figure(t.config[p]) if p in t.config else "-" for p in parameters)]
         for t in ranked
     ]
-    if any(t.state is TrialState.STOPPED for t in ranked):
-        header.insert(2, "state")
-        for row, t in zip(rows, ranked, strict=True):
-            row.insert(2, str(t.state))
+    _insert_states(header, rows, ranked)
     shown = _columns_that_fit(header, rows)
     numeric = [all(_looks_numeric(row[j]) for row in rows) for j in range(shown)]
     lines = table(header[:shown], [row[:shown] for row in rows], numeric)
@@ -92,6 +92,14 @@ def best_table(state: RunState, top: int) -> list[str]:
         more = len(header) - shown
         lines.append(f"{_INDENT}({more} more parameter{'s' if more > 1 else ''} in results.csv)")
     return lines
+
+
+def _insert_states(header: list[str], rows: Sequence[list[str]], trials: Sequence[TrialEntry]) -> None:
+    """Say how each trial ended, behind its value, where one of them was stopped."""
+    if any(t.state is TrialState.STOPPED for t in trials):
+        header.insert(2, "state")
+        for row, t in zip(rows, trials, strict=True):
+            row.insert(2, str(t.state))
 
 
 def _columns_that_fit(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
@@ -166,6 +174,38 @@ def thrift_line(state: RunState) -> str:
     return f"Stopped early: {len(stopped)} of {len(settled)} trials, which spared {spared_text}."
 
 
+def promotion_line(state: RunState) -> str:
+    """Return how many stopped trials went on after all; empty if nobody asked for that."""
+    if not state.promoted and not state.options.get("promote", {}).get("value"):
+        return ""
+    match len(state.promoted):
+        case 0:
+            return "Promoted: no stopped trial."
+        case 1:
+            return "Promoted: 1 stopped trial went on from its checkpoint."
+        case count:
+            return f"Promoted: {count} stopped trials went on from their checkpoints."
+
+
+def front_lines(state: RunState) -> list[str]:
+    """Return the Pareto front of several objectives as aligned lines; nothing if there is only one."""
+    subjects = objectives(state)
+    if not subjects:
+        return []
+    *names, last = (f"{subject.metric} ({subject.direction})" for subject in subjects)
+    title = f"Pareto front of {', '.join(names)} and {last}:"
+    front = pareto_front(state)
+    if not front:
+        return [f"{title} no trial has all of them."]
+    shown = front[:_MOST_ON_FRONT]
+    header = ["trial", *(subject.metric for subject in subjects)]
+    rows = [[str(p.trial.id), figure(p.trial.value), *map(figure, p.others.values())] for p in shown]
+    _insert_states(header, rows, [p.trial for p in shown])
+    lines = table(header, rows, [name != "state" for name in header])
+    more = [f"{_INDENT}... and {len(front) - len(shown)} more"] if len(front) > len(shown) else []
+    return [title, *lines, *more]
+
+
 def failure_lines(state: RunState) -> list[str]:
     """Return the reasons for which trials failed, the most frequent first: three, and how many more."""
     reasons: dict[str, list[TrialEntry]] = {}
@@ -194,10 +234,14 @@ def full_summary(state: RunState, top: int) -> list[str]:
         lines.append(f"Ended: {_in_plain_words(state.finished.reason)}.")
     if thrift := thrift_line(state):
         lines.append(thrift)
+    if promotion := promotion_line(state):
+        lines.append(promotion)
     if failures := failure_lines(state):
         lines += ["", "Failed trials:", *failures]
     if state.best is not None:
         lines += ["", *best_table(state, top)]
+        if front := front_lines(state):
+            lines += ["", *front]
     return [*lines, "", *best_configuration(state)]
 
 
@@ -219,7 +263,12 @@ def as_json(state: RunState, top: int) -> dict[str, Any]:
         "exit_code": state.finished.exit_code if state.finished else None,
         "best": _trial_json(state.best),
         "top": [_trial_json(trial) for trial in _ranking(state, top)],
+        **({"front": [_point_json(point) for point in pareto_front(state)]} if objectives(state) else {}),
     }
+
+
+def _point_json(point: Point) -> dict[str, Any]:
+    return {**(_trial_json(point.trial) or {}), "metrics": dict(point.others)}
 
 
 def _trial_json(trial: TrialEntry | None) -> dict[str, Any] | None:

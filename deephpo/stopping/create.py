@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from deephpo.errors import OptionError, unknown_name
+from deephpo.search.create import SEARCHES
 from deephpo.search.options import Count, Number, Option, check_options
 from deephpo.stopping.any_of import AnyOf
 from deephpo.stopping.curve import Subject
@@ -165,7 +166,7 @@ def create_rule(text: str, subject: Subject) -> StoppingRule:
     """
     parts = _parts(text)
     for name, said in parts:
-        if subject.metric in _also(name, said):
+        if any(metric.metric == subject.metric for metric in _also(name, said)):
             raise OptionError(
                 f"The stopping rule {name!r}: also is for metrics beside the objective, and "
                 f"{subject.metric!r} is the objective: name others, or leave it out."
@@ -183,22 +184,26 @@ def default_rule(subject: Subject) -> str:
     return " + ".join(name for name, rule in rules.items() if not _is_idle(rule, subject))
 
 
-def further_metrics_of(text: str) -> tuple[str, ...]:
-    """Return the names of the metrics beside the objective by which a rule judges.
+def further_metrics_of(text: str) -> tuple[Subject, ...]:
+    """Return the metrics beside the objective by which a rule judges, each once, as it is said first.
 
     text: as for ``create_rule``, and raises as that does.
 
-    >>> further_metrics_of("pace:also=latency max:throughput + diverged")
-    ('latency', 'throughput')
+    >>> [metric.metric for metric in further_metrics_of("pace:also=latency max:throughput + diverged")]
+    ['latency', 'throughput']
     """
-    return tuple(dict.fromkeys(metric for name, said in _parts(text) for metric in _also(name, said)))
+    metrics: dict[str, Subject] = {}
+    for name, said in _parts(text):
+        for metric in _also(name, said):
+            metrics.setdefault(metric.metric, metric)
+    return tuple(metrics.values())
 
 
-def _also(name: str, said: Mapping[str, Any]) -> list[str]:
-    """Return the names of the further metrics among the options that a rule is said to have."""
+def _also(name: str, said: Mapping[str, Any]) -> list[Subject]:
+    """Return the further metrics among the options that a rule is said to have."""
     options = RULES[name].options
     texts = [value for option, value in said.items() if isinstance(options[option], Metrics)]
-    return [metric.metric for text in texts for metric in further_metrics(text)]
+    return [metric for text in texts for metric in further_metrics(text)]
 
 
 def _parts(text: str) -> list[tuple[str, dict[str, Any]]]:
@@ -278,6 +283,9 @@ def _unknown(name: str, part: str) -> str:
         meant = f"{no_colon[1]}:{no_colon[2]}"
         return f"There is no stopping rule {part.strip()!r}; did you mean {meant!r}?"
     meant = NO_RULE if name.lower() in _OFF else name.lower()
+    if meant in SEARCHES and meant != AUTO:
+        known = ", ".join(RULES)
+        return f"There is no stopping rule {name!r}; {meant} is a search: --search {meant}. Known: {known}."
     if meant == name or meant not in (*RULES, NO_RULE):
         return unknown_name("stopping rule", name, RULES)
     known = ", ".join((*RULES, NO_RULE))

@@ -48,6 +48,8 @@ class TrialEntry:
     value: float | None = None
     metrics: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
     """The last value of each metric, reported or returned."""
+    returned: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    """What ``run`` returned, beside its value."""
     worker: int | None = None
     """The one that spoke for it."""
     others: tuple[int, ...] = ()
@@ -94,6 +96,8 @@ class RunState:
         self.ends = 0
         """How often a trial ended, those included that went out again: it only grows."""
         self.running: set[int] = set()
+        self.promoted: set[int] = set()
+        """The trials that had been stopped and went on after all."""
         self.best: TrialEntry | None = None
         self.exhausted = False
         self.finished: Finished | None = None
@@ -156,8 +160,10 @@ class RunState:
 
     def _start(self, record: Started) -> None:
         entry = self.trials[record.trial_id]
-        if entry.state is not None:  # it was preempted, and goes out again
+        if entry.state is not None:  # it was preempted or stopped, and goes out again
             self.counts[entry.state] -= 1
+            if entry.state is TrialState.STOPPED:
+                self.promoted.add(entry.id)
             entry = replace(entry, state=None, ended_s=None, reports_now=0)
             self.trials[entry.id] = entry
         entry.worker, entry.host = record.worker, self.workers[record.worker].host
@@ -185,6 +191,7 @@ class RunState:
         entry.ended_s = record.time_s
         entry.reason, entry.detail = outcome.reason, outcome.detail
         entry.metrics = _joined(entry.metrics, outcome.metrics)
+        entry.returned = outcome.metrics
         entry.state = outcome.state  # last: from now on other threads may read it
         self.running.discard(entry.id)
         for _ in range(entry.ranks):

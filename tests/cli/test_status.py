@@ -12,6 +12,7 @@ import pytest
 from deephpo.storage.journal import Journal
 from deephpo.storage.records import Finished
 from deephpo.storage.run_directory import RunDirectory
+from tests.report.judged import judged
 
 
 @pytest.fixture
@@ -38,9 +39,22 @@ def test_the_best_trials_come_first_and_failures_have_their_reasons(run_director
     assert "Best: loss = 0.125, trial 3 on worker 2 (node2)" in shown
 
 
+def test_several_objectives_have_a_front_beside_the_best(run_records, said, tmp_path):
+    journal = Journal(RunDirectory(tmp_path).journal)
+    journal.append(judged(run_records(0.5, 0.75, 0.625), "pace:also=max:acc"))
+    journal.close()
+    shown = said("status", tmp_path)
+    assert "\n\nPareto front of loss (minimize) and acc (maximize):\n" in shown
+    assert [trial["trial"] for trial in json.loads(said("status", tmp_path, "--json"))["front"]] == [0, 2]
+
+
 @pytest.mark.parametrize("exit_code", [0, 75])
-def test_it_needs_the_standard_library_only(exit_code, run_directory):
-    path = run_directory(0.5, finished=False)
+@pytest.mark.parametrize("rule", ["none", "pace:also=max:acc"])
+def test_it_needs_the_standard_library_only(exit_code, rule, run_records, tmp_path):
+    path = tmp_path
+    journal = Journal(RunDirectory(path).journal)
+    journal.append(judged(run_records(0.5, finished=False), rule))
+    journal.close()
     journal = Journal(RunDirectory(path).journal, resume=True)
     journal.append([Finished(3.0, "it was so", exit_code)])
     journal.close()

@@ -13,12 +13,15 @@ from deephpo.report.summary import (
     counts_line,
     failure_lines,
     figure,
+    front_lines,
     full_summary,
+    promotion_line,
     table,
 )
 from deephpo.storage.records import Begun, Ended, Finished, Started, Suggested, WorkerJoined
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, Trial, TrialState
+from tests.report.judged import judged
 
 
 @pytest.mark.parametrize(
@@ -146,6 +149,83 @@ def test_the_best_configuration_is_shown_at_full_precision(run_records):
     ]
 
 
+def test_the_front_says_what_is_large_and_what_is_small(run_records):
+    state = RunState(judged(run_records(0.5, 0.75, 0.625), "pace:also=max:acc"))
+    assert front_lines(state) == [
+        "Pareto front of loss (minimize) and acc (maximize):",
+        "  trial   loss   acc",
+        "  -----  -----  ----",
+        "      0    0.5     0",
+        "      2  0.625  0.25",
+    ]
+
+
+def test_where_one_in_the_front_was_stopped_each_has_its_state(run_records):
+    returned = [{"ms": 3.0}, {"ms": 2.0}]
+    state = RunState(judged(run_records(0.5, 0.75), "pace:also=max:acc ms", returned, stopped=[1]))
+    assert front_lines(state) == [
+        "Pareto front of loss (minimize), acc (maximize) and ms (minimize):",
+        "  trial  loss  state        acc  ms",
+        "  -----  ----  ---------  -----  --",
+        "      0   0.5  completed      0   3",
+        "      1  0.75  stopped    0.125   2",
+    ]
+
+
+@pytest.mark.parametrize(("trials", "shown", "more"), [(10, 10, []), (13, 10, ["  ... and 3 more"])])
+def test_ten_of_a_front_are_shown_the_best_first_and_the_others_counted(run_records, trials, shown, more):
+    state = RunState(judged(run_records(*(k / 16 for k in range(trials))), "pace:also=max:acc"))
+    rows = front_lines(state)[3:]
+    assert [row.split()[0] for row in rows[:shown]] == [str(k) for k in range(10)]
+    assert rows[shown:] == more
+    assert len(as_json(state, top=1)["front"]) == trials
+
+
+def test_a_front_of_nobody_says_so(run_records):
+    state = RunState(judged(run_records(0.5), "pace:also=latency"))
+    assert front_lines(state) == [
+        "Pareto front of loss (minimize) and latency (minimize): no trial has all of them."
+    ]
+
+
+def test_the_front_stands_between_the_best_trials_and_the_best_configuration(run_records):
+    lines = full_summary(RunState(judged(run_records(0.5, 0.75), "pace:also=max:acc")), top=5)
+    front = lines.index("Pareto front of loss (minimize) and acc (maximize):")
+    best = next(place for place, line in enumerate(lines) if line.startswith("Best: "))
+    assert lines[front - 1] == lines[best - 1] == ""
+    assert lines[front - 5].split() == ["trial", "loss", "lr", "optimizer", "momentum"]
+    assert best == front + 6
+
+
+def test_with_one_objective_nothing_is_said_of_a_front(run_records):
+    alone, two = (RunState(judged(run_records(0.5, 0.75), rule)) for rule in ("pace", "pace:also=max:acc"))
+    without_front = [line for line in full_summary(two, top=5) if line not in front_lines(two)]
+    assert front_lines(alone) == []
+    assert [line for line in full_summary(alone, top=5) if line] == [line for line in without_front if line]
+    assert "front" not in as_json(alone, top=5)
+
+
+@pytest.mark.parametrize(
+    ("promote", "promoted", "told"),
+    [
+        (False, [], ""),
+        (True, [], "Promoted: no stopped trial."),
+        (True, [1], "Promoted: 1 stopped trial went on from its checkpoint."),
+        (True, [1, 0], "Promoted: 2 stopped trials went on from their checkpoints."),
+        (False, [1], "Promoted: 1 stopped trial went on from its checkpoint."),
+    ],
+)
+def test_with_promote_it_says_how_many_stopped_trials_went_on(run_records, promote, promoted, told):
+    records = judged(run_records(0.5, 0.75), "asha", stopped=[0, 1])
+    options = {**records[0].options, "promote": {"value": promote, "origin": "command line"}}
+    state = RunState([replace(records[0], options=options), *records[1:]])
+    for trial_id in promoted:
+        state.apply(Started(2.0, trial_id, 1))
+        state.apply(Ended(3.0, 1, Outcome(trial_id, TrialState.COMPLETED, 0.25)))
+    assert promotion_line(state) == told
+    assert [line for line in full_summary(state, top=5) if "Promoted" in line] == ([told] if told else [])
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
@@ -212,6 +292,13 @@ def test_the_json_holds_the_same_in_strict_json(run_records):
     assert told["best"] == {**best, "config": {"lr": 1e-4 * 3, "optimizer": "adam"}}
     assert told["top"] == [told["best"]]
     assert (told["finished"], told["exit_code"], told["elapsed_s"]) == (None, None, 2.0)
+
+
+def test_the_json_of_several_objectives_holds_the_front(run_records):
+    state = RunState(judged(run_records(0.5, 0.75, 0.625), "pace:also=max:acc"))
+    told = json.loads(json.dumps(as_json(state, top=3), allow_nan=False))
+    best, third, _ = told["top"]
+    assert told["front"] == [{**best, "metrics": {"acc": 0.0}}, {**third, "metrics": {"acc": 0.25}}]
 
 
 def test_the_json_of_nothing_is_json_too():

@@ -48,6 +48,11 @@ def test_what_must_know_the_last_step_refuses_a_problem_that_does_not_say_it(nam
     [
         ("ashaa", f"There is no stopping rule 'ashaa'; did you mean 'asha'? Known: {KNOWN}."),
         ("", f"There is no stopping rule ''. Known: {KNOWN}."),
+        (
+            "random",
+            f"There is no stopping rule 'random'; random is a search: --search random. Known: {KNOWN}.",
+        ),
+        ("pace + TPE", "There is no stopping rule 'TPE'; tpe is a search: --search tpe."),
         ("asha+", "A + must be between two stopping rules, as in 'pace + diverged', not as in 'asha+'."),
         ("+ asha", "A + must be between two stopping rules, as in 'pace + diverged', not as in '+ asha'."),
         ("asha ++ pace", "A + must be between two stopping rules, as in"),
@@ -206,7 +211,7 @@ def test_of_the_default_there_is_what_can_act_in_so_many_steps(last, rule):
 
 def test_the_metrics_that_a_rule_judges_by_are_those_of_all_its_parts():
     text = "asha:also=latency max:throughput + pace:also=latency,caution=1 + diverged"
-    assert further_metrics_of(text) == ("latency", "throughput")
+    assert further_metrics_of(text) == (Subject("latency"), Subject("throughput", "maximize"))
     assert further_metrics_of("pace + diverged") == ()
 
 

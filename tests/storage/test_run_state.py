@@ -71,6 +71,20 @@ def test_of_a_promoted_trial_the_last_end_counts_also_for_the_best(run_records, 
     assert state.ranked()[0] is state.best
 
 
+def test_promoted_are_the_stopped_trials_that_went_on_each_once(run_records):
+    stopped = [Ended(12, 1, Outcome(k, TrialState.STOPPED, 0.4)) for k in (1, 2)]
+    state = RunState([*run_records(0.3, None, None, None, finished=False), *stopped, preempted(12, 1, 3)])
+    assert state.promoted == set()
+    for record in (Started(13, 1, 1), stopped[0], Started(14, 1, 1), Started(14, 3, 2)):
+        state.apply(record)
+    assert state.promoted == {1}
+
+
+def test_what_run_returned_is_kept_apart_from_what_was_reported(run_records):
+    entry = RunState(run_records(0.3)).trials[0]
+    assert (entry.metrics, entry.returned) == ({"loss": 0.3, "acc": 0.0}, {"loss": 0.3})
+
+
 def test_live_and_replayed_states_are_the_same(run_records):
     records = run_records(0.3, "no", None, 0.1)
     live = RunState()
