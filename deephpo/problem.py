@@ -10,7 +10,7 @@ from typing import Any, Literal
 from deephpo.errors import ProblemError, SpaceError
 from deephpo.space.conditions import same_value
 from deephpo.space.space import Space, as_space
-from deephpo.space.values import is_number, plain
+from deephpo.space.values import is_number, is_whole, plain
 from deephpo.trial import Config
 
 Direction = Literal["minimize", "maximize"]
@@ -32,7 +32,7 @@ class Fidelity:
         object.__setattr__(self, "high", plain(self.high))
         if not isinstance(self.name, str) or not self.name:
             raise ProblemError(f"Fidelity: the first argument is a name such as 'epoch', not {self.name!r}.")
-        if isinstance(self.high, bool) or not isinstance(self.high, int) or self.high < 1:
+        if not is_whole(self.high, 1):
             raise ProblemError(
                 f"Fidelity {self.name!r}: high is the last step, at least 1, not {self.high!r}."
             )
@@ -169,7 +169,7 @@ def _positive(name: str, value: Any) -> Any:
 
 def _ranks(ranks: Any) -> int:
     number = plain(ranks)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+    if not is_whole(number, 1):
         raise ProblemError(
             "Problem: ranks must be a whole number from 1 on, or a function of the configuration, "
             f"not {ranks!r}."

@@ -13,6 +13,7 @@ from deephpo.search.arm_sets import Arms
 from deephpo.search.options import Choice, Count, Number, Option, check_options
 from deephpo.search.parts import KAPPA, LIES, PARTS, TREES
 from deephpo.space.space import as_space
+from deephpo.space.values import is_whole, plain
 from deephpo.trial import Config
 
 if TYPE_CHECKING:  # numpy comes with it, and a worker rank, which reads the options too, needs none
@@ -147,8 +148,10 @@ def create_search(
     method = method_of(name)
     if direction not in DIRECTIONS:
         raise OptionError(f"direction must be 'minimize' or 'maximize', not {direction!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    seed = plain(seed)
+    if not is_whole(seed, 0):
         raise OptionError(f"seed must be a whole number from 0 on, not {seed!r}.")
+    options = {option: plain(value) for option, value in options.items()}
     method.check(name, options)
     import numpy as np
 

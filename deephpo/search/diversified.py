@@ -23,8 +23,8 @@ from deephpo.search.frames import frame_of
 from deephpo.search.history import History
 from deephpo.search.initial import INITIAL, AfterDesign
 from deephpo.search.model_based import ModelBasedSearch
-from deephpo.search.rewards import Rewards, gain, log_error, log_gain
-from deephpo.search.rotation import RULES, Hedge, Rule
+from deephpo.search.rewards import Rewards, gain, log_gain, log_reward
+from deephpo.search.rotation import TURN_RULES, Hedge, TurnRule
 from deephpo.search.search import Forgetful
 from deephpo.search.team import Origins, Team
 from deephpo.seeds import rng_below
@@ -47,9 +47,9 @@ def diversified(
 ) -> AfterDesign:
     """Return the strategy.
 
-    arms: as :func:`deephpo.search.arm_sets.parse_arms` takes them.  rule: whose turn it is; one of RULES, or
-    "bo-hedge", where every arm nominates a point; with "-le" after it rewards are logarithms of errors.
-    initial: how many successes the models need first.
+    arms: as :func:`deephpo.search.arm_sets.parse_arms` takes them.  rule: whose turn it is; one of
+    TURN_RULES, or "bo-hedge", where every arm nominates a point; with "-le" after it rewards are logarithms
+    of errors.  initial: how many successes the models need first.
 
     Raises OptionError for "bo-hedge" with an arm that does not say what it expects.
     """
@@ -67,7 +67,7 @@ def diversified(
             )
         nominations = Nominations(team, origins, log_gain if logarithmic else gain, drawn)
         return AfterDesign(encoding, design, nominations, initial)
-    rotation = Rotation(team, origins, RULES[name](len(named)), logarithmic, drawn)
+    rotation = Rotation(team, origins, TURN_RULES[name](len(named)), logarithmic, drawn)
     return AfterDesign(encoding, design, rotation, initial)
 
 
@@ -79,7 +79,7 @@ class Rotation:
     """
 
     def __init__(
-        self, team: Team, origins: Origins, rule: Rule, logarithmic: bool, seed: np.random.SeedSequence
+        self, team: Team, origins: Origins, rule: TurnRule, logarithmic: bool, seed: np.random.SeedSequence
     ) -> None:
         self._team = team
         self._rule = rule
@@ -125,7 +125,7 @@ class Rotation:
         for number in history.news(len(self._given), self._revised).tolist():
             reward = self._rewards.of(number, float(history.values[number]))
             arm = self._origins.arms[history.told_places[number]]
-            self._reward(arm, number, log_error(reward) if self._logarithmic else reward)
+            self._reward(arm, number, log_reward(reward) if self._logarithmic else reward)
         self._revised = len(history.revisions)
 
     def _reward(self, arm: int, number: int, reward: float) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from deephpo.errors import OptionError, unknown_name
+from deephpo.space.values import is_whole
 
 
 class Option(Protocol):
@@ -93,7 +94,7 @@ class Count:
 
     def check(self, name: str, value: Any) -> None:
         """Raise OptionError for what is no such number."""
-        if isinstance(value, bool) or not isinstance(value, int) or value < self.least:
+        if not is_whole(value, self.least):
             raise OptionError(f"{name} must be a whole number from {self.least} on, not {value!r}.")
 
     def read(self, text: str) -> int:

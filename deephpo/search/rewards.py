@@ -51,7 +51,7 @@ class Rewards:
             del self._values[bisect_left(self._values, value)]
 
 
-def log_error(reward: float) -> float:
+def log_reward(reward: float) -> float:
     """Return ``|log10(1 - a)|`` of a reward a: 1 for an accuracy of 0.9, 2 for one of 0.99, at most 5."""
     return abs(math.log10(min(max(1.0 - reward, LEAST), 1.0 - LEAST)))
 

@@ -30,7 +30,7 @@ LAST = 2
 """So many arms are never knocked out."""
 
 
-class Rule(Protocol):
+class TurnRule(Protocol):
     """Says whose turn it is."""
 
     def learn(self, arm: int, reward: float) -> None:
@@ -207,7 +207,7 @@ def _by_results(arms: int) -> EpsilonGreedy:
     return EpsilonGreedy(arms, falls_by_results)
 
 
-RULES: Mapping[str, Callable[[int], Rule]] = {
+TURN_RULES: Mapping[str, Callable[[int], TurnRule]] = {
     "sequence": InTurn,
     "random": AtRandom,
     "hedge": Hedge,

@@ -29,8 +29,9 @@ logarithm is a straight line to the last digit of a code."""
 class Column(Protocol):
     """What the encoding asks of one parameter; all arrays have shape (n,)."""
 
-    levels: int | None
-    """How many codes there are; None if there is no end to them."""
+    @property
+    def levels(self) -> int | None:
+        """How many codes there are; None if there is no end to them."""
 
     def snap(self, points: NDArray[np.float64]) -> Codes:
         """Return the codes for points drawn uniformly from [0, 1)."""
@@ -50,9 +51,6 @@ class Column(Protocol):
     def admits(self, clause: Clause, codes: Codes) -> NDArray[np.bool_]:
         """Return which codes fulfil the clause."""
 
-    def shares(self, codes: Codes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return from where to where the points lie that have each code."""
-
 
 def column_of(parameter: Parameter) -> Column:
     """Return the column that encodes the parameter."""
@@ -66,7 +64,7 @@ def column_of(parameter: Parameter) -> Column:
 class RealColumn:
     """A real number, linear or logarithmic."""
 
-    levels: int | None = None
+    levels = None
 
     def __init__(self, parameter: Float) -> None:
         self._low, self._high, self._log = parameter.low, parameter.high, parameter.log
@@ -119,11 +117,6 @@ class RealColumn:
             return np.asarray((clause.allowed.low <= values) & (values <= clause.allowed.high))
         return np.isin(values, np.array(clause.allowed, dtype=np.float64))
 
-    def shares(self, codes: Codes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the codes themselves, twice."""
-        points = codes.astype(np.float64)
-        return points, points
-
 
 class LevelColumn:
     """Finitely many levels with equal shares: integers, stepped floats, ordinals, categories."""
@@ -131,7 +124,7 @@ class LevelColumn:
     def __init__(self, parameter: Parameter) -> None:
         self.parameter = parameter
         self._count = int(parameter.levels or 0)
-        self.levels: int | None = self._count
+        self.levels = self._count
         self._ordered = not isinstance(parameter, Categorical) or isinstance(parameter, Ordinal)
         self._known: dict[tuple[bool, Value], float] = {}
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deephpo.errors import SpaceError
 from deephpo.space.arrays import Rows, Vector
-from deephpo.space.columns import Codes, Column, column_of
+from deephpo.space.columns import Codes, Column, LevelColumn, column_of
 from deephpo.space.conditions import Conjunction
 from deephpo.space.space import Space
 from deephpo.trial import Config, Value
@@ -115,25 +115,26 @@ class Encoding:
         for j in self._order:
             conditions = self.space.parameters[j].alternatives
             needs[j] = {j}.union(*(needs[k] for c in conditions for k in self._columns_of(c)))
-        endless = {j for j in self._order if any(self.columns[k].levels is None for k in needs[j])}
+        levelled = {j: column for j, column in enumerate(self.columns) if isinstance(column, LevelColumn)}
+        endless = {j for j in self._order if not needs[j] <= levelled.keys()}
         forbidden = tuple(c for c in self.space.forbidden if endless.isdisjoint(self._columns_of(c)))
         needed: set[int] = set().union(*(needs[j] for c in forbidden for j in self._columns_of(c)))
         columns = [j for j in self._order if j in needed]
         rows, weights = np.full((1, self.d), INACTIVE, dtype=np.float32), np.ones(1)
         for j in columns:
-            if len(rows) * (self.columns[j].levels or 1) > _LISTABLE:
+            if len(rows) * levelled[j].levels > _LISTABLE:
                 return None
-            rows, weights = self._branch(j, rows, weights)
+            rows, weights = self._branch(j, levelled[j], rows, weights)
             allowed = ~self._any_holds([c for c in forbidden if j in self._columns_of(c)], rows)
             rows, weights = rows[allowed], weights[allowed] / weights[allowed].sum()
         mixing = 2.0**10 * (1.0 + np.random.default_rng(0).random(len(columns)))
         return _Listed(forbidden, columns, rows, np.cumsum(weights), mixing) if forbidden else None
 
-    def _branch(self, j: int, rows: Rows, weights: Vector) -> tuple[Rows, Vector]:
+    def _branch(self, j: int, column: LevelColumn, rows: Rows, weights: Vector) -> tuple[Rows, Vector]:
         """Return each row with every level of a parameter that is active in it; weights by their shares."""
         active = self._active(j, rows)
-        codes = self.columns[j].axis(None)
-        low, high = self.columns[j].shares(codes)
+        codes = column.axis(None)
+        low, high = column.shares(codes)
         branches = np.repeat(rows[active], len(codes), axis=0)
         branches[:, j] = np.tile(codes, int(active.sum()))
         return (

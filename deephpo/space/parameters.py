@@ -82,6 +82,7 @@ class Float:
 
     def contains(self, value: Any) -> bool:
         """Return whether ``value`` may stand in a configuration, free of rounding dust or not."""
+        value = plain(value)
         dust = (self.step or 0.0) * _DUST
         if not is_number(value) or not self.low - dust <= value <= self.high + dust:
             return False
@@ -134,6 +135,7 @@ class Integer:
 
     def contains(self, value: Any) -> bool:
         """Return whether ``value`` may stand in a configuration."""
+        value = plain(value)  # a numpy integer of few bits cannot be compared with every bound
         whole = is_number(value) and value == int(value)
         return whole and self.low <= value <= self.high and (value - self.low) % (self.step or 1) == 0
 

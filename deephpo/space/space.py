@@ -19,6 +19,7 @@ from deephpo.space.conditions import (
     parse_conjunction,
 )
 from deephpo.space.parameters import NO_DEFAULT, Categorical, Float, Integer, Ordinal, Parameter
+from deephpo.space.values import plain
 from deephpo.trial import Config, Value
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Space:
                         f"{name!r} has a value, but its condition {parameter.when} does not hold."
                     )
                 continue
-            value = config.get(name, parameter.default)
+            value = plain(config.get(name, parameter.default))
             if value is NO_DEFAULT:
                 raise SpaceError(f"{name!r} has neither a value nor a default.")
             if not parameter.contains(value):

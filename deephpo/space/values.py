@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from enum import Enum
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def plain(value: Any) -> Any:
@@ -39,6 +39,11 @@ def is_number(value: Any) -> bool:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond all floats
         return False
+
+
+def is_whole(value: Any, least: int) -> TypeGuard[int]:
+    """Return whether a plain value is a whole number from ``least`` on; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def why_no_value(value: Any) -> str:

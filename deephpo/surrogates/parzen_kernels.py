@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from deephpo.space.arrays import Vector
-from deephpo.space.columns import Codes, Column
+from deephpo.space.columns import Codes, Column, LevelColumn
 from deephpo.space.encoding import INACTIVE, Encoding
 from deephpo.space.parameters import Categorical, Ordinal
 from deephpo.surrogates.bandwidths import Bandwidths
@@ -63,7 +63,7 @@ class NormalKernels:
 
     def log_mass(self, codes: Codes) -> NDArray[np.float64]:
         """Return log masses, shape (c, n); of a real number, log densities in the unit interval."""
-        if self._column.levels is None or self._column.levels > _COUNTED:
+        if not isinstance(self._column, LevelColumn) or self._column.levels > _COUNTED:
             z = self._standard(codes)
             scale = self._widths * self._inside * np.sqrt(2.0 * np.pi)
             return np.asarray(-0.5 * z * z - np.log(scale))

@@ -10,7 +10,7 @@ from typing import Any
 
 from deephpo.errors import TrialStopped, UserError
 from deephpo.problem import Problem
-from deephpo.space.values import plain
+from deephpo.space.values import is_whole, plain
 from deephpo.trial import Outcome, Report, TrialState, printable
 from deephpo.worker.context import Context, as_number
 from deephpo.worker.inbox import Inbox
@@ -85,7 +85,7 @@ def ranks_of(problem: Problem, assignment: Assignment) -> Outcome:
 def checked_ranks(ranks: Any) -> int:
     """Return what ``ranks(config)`` said; raises ValueError if it is no whole number from 1 on."""
     number = plain(ranks)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+    if not is_whole(number, 1):
         raise ValueError(f"ranks(config) must return a whole number from 1 on, not {ranks!r}")
     return number
 

@@ -1,11 +1,13 @@
+import json
 import math
 
+import numpy as np
 import pytest
 
 from deephpo.errors import OptionError, SpaceError
 from deephpo.search.create import METHODS, SEARCHES, create_search
 from deephpo.search.parts import ACQUISITIONS, LIES, SCHEDULES, SURROGATES, TARGETS, TREES
-from deephpo.space.parameters import Float
+from deephpo.space.parameters import Float, Integer
 from deephpo.space.space import Space
 
 SPACE = Space([Float("x", 0, 1)])
@@ -23,6 +25,9 @@ SPACE = Space([Float("x", 0, 1)])
         ("random", {"seed": -1}, "seed must be a whole number from 0 on, not -1."),
         ("random", {"seed": 1.5}, "seed must be a whole number from 0 on, not 1.5."),
         ("random", {"seed": True}, "seed must be a whole number from 0 on, not True."),
+        ("random", {"seed": np.True_}, "seed must be a whole number from 0 on, not True."),
+        ("random", {"seed": np.float64(1)}, "seed must be a whole number from 0 on, not 1.0."),
+        ("random", {"seed": np.int64(-1)}, "seed must be a whole number from 0 on, not -1."),
         (
             "ambs",
             {"kapa": 1},
@@ -66,12 +71,39 @@ SPACE = Space([Float("x", 0, 1)])
             "population must be at least tournament, which is 60, not 50: raise the one or lower the other.",
         ),
         ("ambs", {"initial": True}, "initial must be a whole number from 1 on, not True."),
+        ("ambs", {"initial": np.True_}, "initial must be a whole number from 1 on, not True."),
+        ("ambs", {"kappa": np.float64("nan")}, "kappa must be a number from 0 on, such as 1.96, not nan."),
     ],
 )
 def test_a_wrong_name_or_option_is_refused_with_the_cure(name, options, sentence):
     with pytest.raises(OptionError) as error:
         create_search(name, SPACE, **options)
     assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain", "numpy"),
+    [
+        ("random", {"seed": 3}, {"seed": np.int64(3)}),
+        ("auto", {"initial": 4}, {"initial": np.uint8(4)}),
+        ("ambs", {"kappa": 0.5, "lie": "min"}, {"kappa": np.float32(0.5), "lie": np.str_("min")}),
+        (
+            "evolution",
+            {"population": 6, "tournament": 3},
+            {"population": np.int64(6), "tournament": np.int8(3)},
+        ),
+    ],
+)
+def test_a_number_of_numpy_is_the_plain_one(name, plain, numpy):
+    def trials(options):
+        search, asked = create_search(name, SPACE, **options), []
+        for _ in range(8):
+            (trial,) = search.ask()
+            search.tell(trial, abs(trial.config["x"] - 0.3))
+            asked.append(trial)
+        return asked
+
+    assert trials(numpy) == trials(plain)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -118,6 +150,12 @@ def test_every_part_of_a_single_search_can_be_chosen(options):
 def test_a_starting_point_outside_of_the_space_is_refused():
     with pytest.raises(SpaceError, match="2 is not a value of 'x'"):
         create_search("random", SPACE, start=[{"x": 2}])
+
+
+def test_a_starting_point_with_numbers_of_numpy_is_asked_as_plain_ones():
+    space = Space([Integer("n", -1000, 1000), Float("x", 0, 1)])
+    (trial,) = create_search("random", space, start=[{"n": np.int8(5), "x": np.float64(0.1)}]).ask()
+    assert json.dumps(trial.config) == '{"n": 5, "x": 0.1}'
 
 
 def test_a_starting_point_is_completed_by_the_defaults():

@@ -11,7 +11,7 @@ from deephpo.acquisition import lower_confidence_bound
 from deephpo.search.arm_sets import parse_arms
 from deephpo.search.create import METHODS, create_search
 from deephpo.search.rewards import gain
-from deephpo.search.rotation import RULES, Hedge, SequentialKnockOut
+from deephpo.search.rotation import TURN_RULES, Hedge, SequentialKnockOut
 from deephpo.space.parameters import Float, Integer
 from deephpo.space.space import Space
 from deephpo.surrogates.gaussian_process import GaussianProcess
@@ -57,7 +57,7 @@ def test_the_first_two_arms_are_random_whatever_the_first_one_was_worth(name):
     """3: the first two random arms were overwritten with the first arm of all."""
     firsts, seconds = set(), set()
     for seed in range(200):
-        rule = RULES[name](4)
+        rule = TURN_RULES[name](4)
         first = rule.choose(0, np.random.default_rng([seed, 0]))
         rule.learn(first, 1.0)
         second = rule.choose(1, np.random.default_rng([seed, 1]))

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from deephpo.search.rewards import Rewards, gain, log_error, log_gain
+from deephpo.search.rewards import Rewards, gain, log_gain, log_reward
 
 
 def rewards(*values):
@@ -47,8 +47,8 @@ def test_a_value_that_is_told_again_takes_the_place_of_the_old_one():
 
 
 @pytest.mark.parametrize(("accuracy", "reward"), [(0.0, 0.0), (0.9, 1.0), (0.99, 2.0), (1.0, 5.0)])
-def test_a_log_error_counts_the_nines(accuracy, reward):
-    assert log_error(accuracy) == pytest.approx(reward, abs=1e-4)
+def test_a_log_reward_counts_the_nines(accuracy, reward):
+    assert log_reward(accuracy) == pytest.approx(reward, abs=1e-4)
 
 
 def test_a_gain_is_the_larger_the_lower_the_expected_target():

@@ -6,7 +6,7 @@ import pytest
 
 from deephpo.search.create import RULES as NAMES
 from deephpo.search.rotation import (
-    RULES,
+    TURN_RULES,
     EpsilonGreedy,
     Hedge,
     SequentialKnockOut,
@@ -24,14 +24,14 @@ def chosen(rule, turn, draws=2000):
 
 def test_the_command_line_knows_every_rule_and_the_one_that_nominates():
     logarithmic = {name for name in NAMES if name.endswith("-le")}
-    assert set(NAMES) - logarithmic == {*RULES, "bo-hedge"}
+    assert set(NAMES) - logarithmic == {*TURN_RULES, "bo-hedge"}
     assert logarithmic == {"hedge-le", "bo-hedge-le", "eg-le", "gt-le"}
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", TURN_RULES)
 def test_every_rule_chooses_one_of_its_arms_again_with_the_same_random_numbers(name):
     def course():
-        rule, arms = RULES[name](4), []
+        rule, arms = TURN_RULES[name](4), []
         for turn in range(200):
             arms.append(rule.choose(turn, np.random.default_rng(turn)))
             rule.learn(arms[-1], 0.2 * arms[-1])
@@ -43,7 +43,7 @@ def test_every_rule_chooses_one_of_its_arms_again_with_the_same_random_numbers(n
 
 @pytest.mark.parametrize("name", ["hedge", "eg", "gt"])
 def test_a_corrected_reward_counts_as_if_it_had_been_given_at_once(name):
-    corrected, plain = RULES[name](3), RULES[name](3)
+    corrected, plain = TURN_RULES[name](3), TURN_RULES[name](3)
     for arm, reward in [(0, 0.5), (1, 0.75), (2, 0.25), (1, 0.5)]:
         corrected.learn(arm, 1.0 - reward)
         plain.learn(arm, reward)
@@ -55,7 +55,7 @@ def test_a_corrected_reward_counts_as_if_it_had_been_given_at_once(name):
 
 @pytest.mark.parametrize("name", ["sequence", "random", "sko"])
 def test_a_corrected_reward_moves_no_rule_that_does_not_add_them_up(name):
-    corrected, plain = RULES[name](3), RULES[name](3)
+    corrected, plain = TURN_RULES[name](3), TURN_RULES[name](3)
     for k in range(60):
         for rule in (corrected, plain):
             rule.learn(k % 3, k % 3 / 4)
@@ -64,21 +64,22 @@ def test_a_corrected_reward_moves_no_rule_that_does_not_add_them_up(name):
         assert len({rule.choose(turn, np.random.default_rng(turn)) for rule in (corrected, plain)}) == 1
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", TURN_RULES)
 def test_every_rule_can_do_with_one_arm(name):
-    rule = RULES[name](1)
+    rule = TURN_RULES[name](1)
     for turn in range(40):
         assert rule.choose(turn, np.random.default_rng(turn)) == 0
         rule.learn(0, 0.5)
 
 
 def test_a_sequence_is_one_after_the_other():
-    rule = RULES["sequence"](3)
+    rule = TURN_RULES["sequence"](3)
     assert [rule.choose(turn, np.random.default_rng(0)) for turn in range(7)] == [0, 1, 2, 0, 1, 2, 0]
 
 
 def test_chance_has_no_favourites():
-    assert all(share == pytest.approx(0.25, abs=0.04) for share in chosen(RULES["random"](4), 9).values())
+    shares = chosen(TURN_RULES["random"](4), 9).values()
+    assert all(share == pytest.approx(0.25, abs=0.04) for share in shares)
 
 
 def test_an_arm_is_the_likelier_the_more_it_has_gained():

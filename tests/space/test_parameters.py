@@ -83,6 +83,7 @@ def test_the_levels_are_exactly_the_values_that_may_stand_in_a_configuration(par
     ("parameter", "value"),
     [
         (Float("x", 0, 1), 1.1),
+        (Float("x", 0, 0.1), np.float32(0.1)),
         (Float("x", 0, 1), math.nan),
         (Float("x", 0, 1), True),
         (Float("x", 0, 1), "0.5"),
@@ -94,6 +95,7 @@ def test_the_levels_are_exactly_the_values_that_may_stand_in_a_configuration(par
         (Integer("n", 0, 9), 2.5),
         (Integer("n", 0, 9), math.inf),
         (Integer("n", 0, 9), True),
+        (Integer("n", 0, 9), np.True_),
         (Integer("n", 0, 9, step=4), 9),
         (Categorical("c", [1, 2]), True),
         (Categorical("c", ["a", "b"]), None),
@@ -101,6 +103,23 @@ def test_the_levels_are_exactly_the_values_that_may_stand_in_a_configuration(par
 )
 def test_what_is_not_a_value_may_not_stand_in_a_configuration(parameter, value):
     assert parameter.contains(value) is False
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "exact"),
+    [
+        (Integer("n", -1000, 1000, step=5), np.int8(5), 5),
+        (Integer("n", -1000, 1000), np.uint8(200), 200),
+        (Integer("n", 0, 9), np.float64(3), 3),
+        (Float("x", 0, 1), np.float32(0.5), 0.5),
+        (Float("x", 0, 1, step=0.1), np.float32(0.3), 0.3),
+        (Float("x", 0, 1), np.array(0.25), 0.25),
+        (Categorical("c", [1, 2.5]), np.float64(2.5), 2.5),
+    ],
+)
+def test_a_number_of_numpy_stands_for_a_plain_one_of_however_few_bits(parameter, value, exact):
+    assert parameter.contains(value)
+    assert repr(parameter.exact(value)) == repr(exact)
 
 
 @pytest.mark.parametrize("high", [0.7, 0.3])
@@ -121,8 +140,10 @@ def test_a_real_number_has_no_end_of_levels():
 
 
 def test_bounds_get_the_type_of_the_parameter():
-    assert isinstance(Float("x", 0, 1).low, float)
-    assert isinstance(Integer("n", 0.0, 9.0).high, int)
+    assert type(Float("x", 0, 1).low) is float
+    assert type(Float("x", np.float64(0), np.int64(1), step=np.float32(0.5)).step) is float
+    assert type(Integer("n", 0.0, 9.0).high) is int
+    assert type(Integer("n", np.int8(0), np.float64(9.0)).high) is int
 
 
 def test_a_change_to_the_users_list_does_not_reach_the_parameter():

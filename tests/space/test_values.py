@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from deephpo.space.values import is_number, plain, why_no_value
+from deephpo.space.values import is_number, is_whole, plain, why_no_value
 
 
 class Kind(StrEnum):
@@ -75,3 +75,20 @@ def test_json_has_no_infinity(value):
 )
 def test_a_number_is_finite_and_fits_a_float(value, number):
     assert is_number(value) is number
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "whole"),
+    [
+        (1, 1, True),
+        (0, 1, False),
+        (0, 0, True),
+        (10**400, 1, True),
+        (True, 0, False),
+        (1.0, 1, False),
+        ("1", 1, False),
+        (None, 0, False),
+    ],
+)
+def test_a_whole_number_is_an_int_from_the_least_on(value, least, whole):
+    assert is_whole(value, least) is whole
