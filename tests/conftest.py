@@ -22,6 +22,7 @@ from deephpo.storage.records import (
     WorkerJoined,
 )
 from deephpo.trial import Outcome, Report, Trial, TrialState
+from tests.open_mpi import AS_ROOT
 
 _FIGURES: list[str] = []
 
@@ -139,8 +140,7 @@ def mpi_environment() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="ompi-", ignore_cleanup_errors=True) as directory:
         yield {
             **os.environ,
-            "OMPI_ALLOW_RUN_AS_ROOT": "1",
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            **AS_ROOT,
             "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
             "PRTE_MCA_prte_tmpdir_base": directory,
         }

@@ -15,6 +15,7 @@ from deephpo.schedulers.machines import machine_of
 from deephpo.schedulers.request import Request
 from deephpo.storage.journal import read_journal
 from deephpo.storage.run_directory import RunDirectory
+from tests.open_mpi import AS_ROOT
 
 
 @pytest.fixture
@@ -106,8 +107,7 @@ def cluster() -> Iterator[Cluster]:
     environment = {
         **os.environ,
         "DEEPHPO_CLUSTER": str(own),
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        **AS_ROOT,
         # In /tmp a killed mpirun of the same process number may have left what keeps this one from starting.
         "PRTE_MCA_prte_tmpdir_base": str(own),
     }

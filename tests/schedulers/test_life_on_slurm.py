@@ -9,6 +9,7 @@ import pytest
 
 from deephpo.storage.records import Ended, Finished, Resumed, Suggested, WorkerJoined
 from deephpo.trial import TrialState
+from tests.open_mpi import AS_ROOT
 
 pytestmark = pytest.mark.scheduler
 
@@ -32,12 +33,7 @@ def slow(problem_file):
     return lambda seconds: problem_file(SLOW.format(seconds=seconds), "slow.py")
 
 
-WANTED = (
-    "OMPI_ALLOW_RUN_AS_ROOT",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
-    "PRTE_MCA_prte_tmpdir_base",
-    "PYTHONPATH",
-)
+WANTED = (*AS_ROOT, "PRTE_MCA_prte_tmpdir_base", "PYTHONPATH")
 
 
 @pytest.fixture
