@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deephpo.cli.remarks import StepRemarks
 from deephpo.report.summary import configuration_line, silence_line, workers_of
-from deephpo.storage.records import Ended, Finished, Promoted, Record, WorkerJoined, WorkerLost
+from deephpo.storage.records import Ended, Finished, Promoted, Record, Reported, WorkerJoined, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import TrialState
 
@@ -33,9 +34,15 @@ def log_to(path: Path) -> Iterator[None]:
 class LogWatcher:
     """A watcher that writes one line a trial to the run's log."""
 
+    def __init__(self) -> None:
+        self._steps = StepRemarks()
+
     def note(self, record: Record, state: RunState) -> None:
         """Log what people look for afterwards."""
         match record:
+            case Reported():
+                if odd := self._steps.of(record, state):
+                    _LOGGER.warning("%s", odd)
             case WorkerJoined():
                 _LOGGER.info("worker %d on %s is ready", record.worker, record.host)
             case WorkerLost():

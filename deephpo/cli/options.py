@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import math
-import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deephpo.cli.quantities import at_least, finite, parse_time
 from deephpo.engine.terms import RETRIES
 from deephpo.errors import OptionError
-from deephpo.search.create import METHODS, SEARCHES, method_of
+from deephpo.search.create import METHODS, SEARCHES, Method, method_of
 from deephpo.search.options import Choice, Count, Number, Option
 from deephpo.stopping.create import AUTO, DEFAULT_RULE, NO_RULE, RULES
 from deephpo.stopping.lesson import LESSONS, Lesson
 from deephpo.worker.limits import parse_memory
 
 DEFAULT_TRIALS = 100
-
-_UNITS_S = (86400, 3600, 60, 1)
-_NUMBER = r"(\d+\.?\d*|\.\d+)"
-_SPAN = re.compile("".join(rf"(?:{_NUMBER}{unit})?" for unit in "dhms"))
-"""90s, 30m, 1h30m: as people write it."""
-_CLOCK = re.compile(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)")
-"""2:00:00, 1-12:00:00: as Slurm and PBS write it."""
-
 
 _OLDER = {
     "synchronous": {"value": False, "origin": "default"},
@@ -331,8 +322,9 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     search = given.get("search", SEARCHES[0])
     strategy = {name: given[name] for name in _owners() if name in given}
-    method_of(search).check(search, strategy)
-    strategy = method_of(search).defaults() | strategy
+    method = _method_of(search)
+    method.check(search, strategy)
+    strategy = method.defaults() | strategy
     defaults: dict[str, Any] = {
         "search": search,
         "synchronous": False,
@@ -360,44 +352,12 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
     )
 
 
-def at_least(option: str, least: int) -> Callable[[str], int]:
-    """Return what reads a whole number for argparse; it raises OptionError for one below ``least``."""
-
-    def parse(text: str) -> int:
-        number = int(text)
-        if number < least:
-            raise OptionError(f"{option} must be at least {least}, not {number}.")
-        return number
-
-    parse.__name__ = "int"  # argparse names it when the text is no number
-    return parse
-
-
-def finite(option: str, above: float = -math.inf) -> Callable[[str], float]:
-    """Return what reads a number for argparse; it raises OptionError for one that is not above ``above``."""
-
-    def parse(text: str) -> float:
-        number = float(text)
-        if not above < number < math.inf:
-            least = "" if above == -math.inf else f" above {above:g}"
-            raise OptionError(f"{option} must be a finite number{least}, not {text}.")
-        return number
-
-    parse.__name__ = "number"  # argparse names it when the text is no number
-    return parse
-
-
-def parse_time(text: str) -> float:
-    """Return the seconds of "90s", "1h30m", "1d", "2:00:00" or "90"; raises OptionError for anything else."""
-    span = f"{text}s" if re.fullmatch(_NUMBER, text) else text
-    match = _SPAN.fullmatch(span) or _CLOCK.fullmatch(text)
-    if match is None or not any(match.groups()):
+def _method_of(search: str) -> Method:
+    """Return a search's entry in the table; raises OptionError for an unknown name, which may be a rule's."""
+    name = search.partition(":")[0].strip().lower()
+    if name in RULES:
         raise OptionError(
-            f"A time is written 90s, 30m, 1h30m, 2h, 1d or 2:00:00, not {text!r}; 90 means 90s."
+            f"There is no search {search!r}; {name} is a stopping rule: --stop {name}. "
+            f"Known: {', '.join(SEARCHES)}."
         )
-    seconds = sum(
-        float(number) * unit_s for number, unit_s in zip(match.groups(), _UNITS_S, strict=True) if number
-    )
-    if not 0 < seconds < math.inf:
-        raise OptionError(f"A time must be above 0 and have an end, not {text!r}.")
-    return seconds
+    return method_of(search)

@@ -9,16 +9,18 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from deephpo.cli.remarks import StepRemarks
 from deephpo.drivers.launch import launch_of
 from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute, silence_line
-from deephpo.storage.records import Ended, Finished, Record, WorkerLost
+from deephpo.storage.records import CAN_BE_RESUMED, Ended, Finished, Record, Reported, WorkerLost
 from deephpo.storage.run_state import RunState
-from deephpo.trial import Outcome, TrialState
+from deephpo.trial import Config, Outcome, TrialState
 
 LIVE_INTERVAL_S = 0.2
 PLAIN_INTERVAL_S = 15.0
 
 _ERASE = "\r\x1b[K"
+_ELLIPSIS = "…"
 
 
 class Progress:
@@ -48,13 +50,17 @@ class Progress:
         self._drawn = time.monotonic()
         self._told_best: float | None = None
         self._remarked: set[str] = set()
+        self._steps = StepRemarks()
 
     def note(self, record: Record, state: RunState) -> None:
         """Say so when there is a new best, a lost worker, the end, or something odd for the first time."""
-        if isinstance(record, WorkerLost):
+        if isinstance(record, Reported):
+            if odd := self._steps.of(record, state):
+                self._say(f"{clock(record.time_s)}  {odd}")
+        elif isinstance(record, WorkerLost):
             self._say(f"{clock(record.time_s)}  worker {record.worker} is lost: {_first_line(record.reason)}")
         elif isinstance(record, Finished):
-            self._clear()
+            self._note_finish(record, state)
         elif isinstance(record, Ended):
             self._note_end(record, state)
 
@@ -64,12 +70,23 @@ class Progress:
         if time.monotonic() - self._drawn < interval or state.finished is not None:
             return
         self._drawn = time.monotonic()
-        width = shutil.get_terminal_size().columns - 1 if self._live else None
-        line = status_line(state, self._trials, self._time_limit_s, width, self._virtual)
+        line = status_line(state, self._trials, self._time_limit_s, self._width, self._virtual)
         if self._live:
             self._write(f"{_ERASE}{line}")
         else:
             self._say(line)
+
+    @property
+    def _width(self) -> int | None:
+        """How many characters a line of the terminal holds; None where lines have no end."""
+        return shutil.get_terminal_size().columns - 1 if self._live else None
+
+    def _note_finish(self, record: Finished, state: RunState) -> None:
+        self._clear()
+        cut_off = state.counts[TrialState.PREEMPTED]
+        if cut_off and record.exit_code == CAN_BE_RESUMED and not self._virtual:
+            trials = f"{cut_off} preempted trial{'s' if cut_off > 1 else ''}"
+            self._say(f"{clock(record.time_s)}  {trials} will go out again on resume")
 
     def _note_end(self, record: Ended, state: RunState) -> None:
         outcome, best = record.outcome, state.best
@@ -88,10 +105,9 @@ class Progress:
             self._say(f"{clock(record.time_s)}  trial {outcome.trial_id}: {_first_line(remark)}")
         if best is not None and best.id == outcome.trial_id and best.value != self._told_best:
             self._told_best = best.value
-            self._say(
-                f"{clock(record.time_s)}  best {figure(best.value)}  "
-                f"trial {best.id}  {configuration_line(best.config)}"
-            )
+            told = f"{clock(record.time_s)}  best {figure(best.value)}  trial {best.id}  "
+            room = None if self._width is None else self._width - len(told)
+            self._say(told + configuration_within(best.config, room))
 
     def _rest(self, outcome: Outcome) -> str:
         """Return where the rest of an outcome is, and further trials that end so; empty without a log."""
@@ -143,7 +159,7 @@ def status_line(
     ]
     if state.best is not None:
         parts.append(f"best {figure(state.best.value)} (trial {state.best.id})")
-    for how in (TrialState.STOPPED, TrialState.FAILED):
+    for how in (TrialState.STOPPED, TrialState.FAILED, TrialState.PREEMPTED):
         if state.counts[how]:
             parts.append(f"{state.counts[how]} {how}")
     left = time_left_s(state, trials, time_limit_s)
@@ -155,6 +171,20 @@ def status_line(
     while width is not None and len(parts) > 2 and len("  ".join(parts)) > width:
         parts.pop()
     return "  ".join(parts)
+
+
+def configuration_within(config: Config, room: int | None) -> str:
+    """Return a configuration on one line, in so many characters: whole parameters, then an ellipsis."""
+    line = configuration_line(config)
+    if room is None or len(line) <= room:
+        return line
+    shown, left = "", room - len(_ELLIPSIS)
+    for name, value in config.items():
+        word = f"{configuration_line({name: value})} "
+        if len(word) > left:
+            break
+        shown, left = shown + word, left - len(word)
+    return shown + _ELLIPSIS
 
 
 def time_left_s(state: RunState, trials: int | None, time_limit_s: float | None) -> float | None:

@@ -12,9 +12,9 @@ from deephpo.cli.options import (
     add_fault_arguments,
     add_ranks_argument,
     add_search_arguments,
-    at_least,
     resolve,
 )
+from deephpo.cli.quantities import at_least
 
 if TYPE_CHECKING:
     from deephpo.cli.session import Session

@@ -14,6 +14,8 @@ class StopButton:
 
     def __init__(self) -> None:
         self._stop: Callable[[str], None] | None = None
+        self.pressed = False
+        """Whether anybody asked for the end."""
 
     def connect(self, stop: Callable[[str], None]) -> None:
         """From now on ``stop(reason)`` ends the search."""
@@ -21,6 +23,7 @@ class StopButton:
 
     def press(self, reason: str) -> bool:
         """Ask for the end; returns whether there was anything to end."""
+        self.pressed = True
         if self._stop is not None:
             self._stop(reason)
         return self._stop is not None

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deephpo.cli.options import add_ranks_argument, add_search_arguments, at_least, resolve
+from deephpo.cli.options import add_ranks_argument, add_search_arguments, resolve
+from deephpo.cli.quantities import at_least
 from deephpo.trial import TrialState
 
 if TYPE_CHECKING:
     from deephpo.cli.session import Session
+    from deephpo.cli.signals import StopButton
     from deephpo.drivers.simulated import MasterClock
     from deephpo.storage.recorder import Watcher
 
@@ -87,7 +89,19 @@ def play(
         exit_code = session.run(driver, suggester, _watchers(session), workers=workers, listen=button.connect)
         if directory is not None:
             Publisher(directory).publish(session.state)
-    return exit_code, driver.clock
+    return exit_code if directory is not None else _in_itself(exit_code, session, button), driver.clock
+
+
+def _in_itself(exit_code: int, session: Session, button: StopButton) -> int:
+    """Return the exit code of a simulation that nothing is kept of: there is nothing to resume."""
+    from deephpo.cli.failures import INTERRUPTED
+    from deephpo.storage.records import CAN_BE_RESUMED, ENDED_AS_ASKED, NOTHING_SUCCEEDED
+
+    if exit_code != CAN_BE_RESUMED:
+        return exit_code
+    if button.pressed:
+        return INTERRUPTED
+    return ENDED_AS_ASKED if session.state.best is not None else NOTHING_SUCCEEDED
 
 
 def _watchers(session: Session) -> list[Watcher]:

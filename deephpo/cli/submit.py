@@ -17,10 +17,9 @@ from deephpo.cli.options import (
     SearchOptions,
     add_fault_arguments,
     add_search_arguments,
-    at_least,
-    parse_time,
     resolve,
 )
+from deephpo.cli.quantities import at_least, parse_time
 from deephpo.errors import LaunchError, OptionError, RunDirectoryError
 from deephpo.schedulers.create import AUTO, SCHEDULERS, require, scheduler_of
 from deephpo.schedulers.launchers import LAUNCHERS, Launcher, launcher_of

@@ -10,6 +10,7 @@ from multiprocessing.connection import wait
 
 from deephpo.drivers.keeper import Keeper, assignments
 from deephpo.engine.events import Disband, Event, Start, Stop
+from deephpo.errors import LaunchError
 from deephpo.hardware.devices import share_out, visible_devices
 from deephpo.worker.messages import Meeting
 from deephpo.worker.workplace import Workplace
@@ -21,7 +22,10 @@ def cores_here() -> int:
 
 
 class LocalDriver:
-    """Keeps W children, the workers 1 to W."""
+    """Keeps W children, the workers 1 to W.
+
+    Raises LaunchError when the machine lets so many not start.
+    """
 
     def __init__(self, workplace: Workplace, workers: int) -> None:
         self._workplace = workplace
@@ -29,10 +33,17 @@ class LocalDriver:
         cores = cores_here() / workers
         # On a machine of one's own several trials may share what is there.
         owned = share_out([visible_devices()] * workers, share=True)
-        self._keepers = {
-            worker: Keeper(worker, workplace, cores, devices, self._post)
-            for worker, devices in enumerate(owned, start=1)
-        }
+        self._keepers: dict[int, Keeper] = {}
+        try:
+            for worker, devices in enumerate(owned, start=1):
+                self._keepers[worker] = Keeper(worker, workplace, cores, devices, self._post)
+        except OSError as error:
+            self.close()
+            raise LaunchError(
+                f"{len(self._keepers)} of {workers} workers could be started on this machine, then no more: "
+                f"{error.strerror}. Say fewer with --workers, or raise the limit: `ulimit -n` for open "
+                "files, `ulimit -u` for processes."
+            ) from error
 
     def now(self) -> float:
         """Return the seconds since this driver began."""

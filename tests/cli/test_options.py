@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from deephpo.cli.options import DEFAULT_TRIALS, SearchOptions, add_search_arguments, parse_time, resolve
+from deephpo.cli.options import DEFAULT_TRIALS, SearchOptions, add_search_arguments, resolve
 from deephpo.cli.search import add_worker_arguments
 from deephpo.errors import OptionError
 
@@ -14,43 +14,6 @@ def options(line: str = "") -> SearchOptions:
     add_search_arguments(parser)
     add_worker_arguments(parser)
     return resolve(parser.parse_args(line.split()))
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("90", 90),
-        ("1.5", 1.5),
-        ("90s", 90),
-        ("30m", 1800),
-        ("2h", 7200),
-        ("1d", 86400),
-        ("0.5h", 1800),
-        ("1h30m", 5400),
-        ("1d12h", 129600),
-        ("02:00:00", 7200),
-        ("0:01:30", 90),
-        ("100:00:00", 360_000),
-        ("1-12:00:00", 129600),
-    ],
-)
-def test_a_time_is_written_as_people_or_as_batch_systems_write_it(text, seconds):
-    assert parse_time(text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "s", "5x", "-3s", "nan", "inf", "30m1h", "1h30", "1e3", "2:00", "1:60:00", "1 h"]
-)
-def test_what_is_no_time_is_refused_with_the_text(text):
-    with pytest.raises(OptionError, match="90s, 30m, 1h30m, 2h, 1d or 2:00:00, not ") as error:
-        parse_time(text)
-    assert repr(text) in str(error.value)
-
-
-@pytest.mark.parametrize("text", ["0", "0s", "0h00m", "0:00:00", "9" * 400])
-def test_no_time_and_endless_time_are_refused_as_such(text):
-    with pytest.raises(OptionError, match=f"above 0 and have an end, not '{text}'"):
-        parse_time(text)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +74,11 @@ def test_a_search_has_its_own_options_and_no_others():
         ("--trials 0", "--trials must be at least 1, not 0"),
         ("--workers -2", "--workers must be at least 1, not -2"),
         ("--search random --kappa 3", "'random' has no option 'kappa'"),
+        (
+            "--search hyperband",
+            "There is no search 'hyperband'; hyperband is a stopping rule: --stop hyperband. Known: auto, ",
+        ),
+        ("--search ASHA:eta=3", "There is no search 'ASHA:eta=3'; asha is a stopping rule: --stop asha."),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(line, told):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deephpo.cli.progress import Progress, is_terminal, status_line, time_left_s
-from deephpo.storage.records import Ended, WorkerLost
+from deephpo.storage.records import Ended, Finished, Started, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, TrialState
 
@@ -111,6 +111,62 @@ def test_on_a_narrow_terminal_whole_fields_are_left_out_the_last_ones_first(widt
     assert line.endswith(end)
     assert status_line(state, 8, None).startswith(line)
     assert len(line) <= width or end == "done"
+
+
+def test_preempted_trials_are_counted_until_they_go_out_again(run_records):
+    records = run_records(0.5, None, None, workers=3, finished=False)
+    state = RunState([*records, Ended(1.0, 2, Outcome(1, TrialState.PREEMPTED, reason="lost"))])
+    assert "  1 preempted  " in status_line(state, 8, None)
+    state.apply(Started(2.0, 1, 3))
+    assert "preempted" not in status_line(state, 8, None)
+
+
+@pytest.mark.parametrize(
+    ("cut_off", "exit_code", "told"),
+    [
+        ([], 75, []),
+        ([1], 75, ["0:09  1 preempted trial will go out again on resume"]),
+        ([1, 2], 75, ["0:09  2 preempted trials will go out again on resume"]),
+        ([1, 2], 0, []),
+    ],
+)
+def test_at_the_end_it_says_how_many_trials_were_cut_off_and_what_becomes_of_them(
+    cut_off, exit_code, told, run_records
+):
+    records = run_records(0.5, None, None, workers=3, finished=False)
+    records += [Ended(9.0, k, Outcome(k, TrialState.PREEMPTED, reason="Ctrl-C")) for k in cut_off]
+    assert shown_of([*records, Finished(9.0, "an end", exit_code)])[1:] == told
+
+
+class Screen(io.StringIO):
+    """A terminal without a person."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("columns", "end"),
+    [
+        (68, "lr=0.0002 optimizer=sgd momentum=0.007812"),
+        (67, "lr=0.0002 optimizer=sgd …"),
+        (52, "lr=0.0002 optimizer=sgd …"),
+        (51, "lr=0.0002 …"),
+        (30, "…"),
+    ],
+)
+def test_on_a_terminal_a_configuration_ends_with_the_line_after_a_whole_parameter(
+    columns, end, run_records, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    line = shown_of(run_records(0.5, 0.25, finished=False), Screen())[-1].removeprefix("\x1b[K")
+    assert line == f"0:01  best 0.25  trial 1  {end}"
+    assert len(line) < columns
+
+
+def test_a_file_gets_the_whole_configuration_however_narrow_the_terminal_is(run_records, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    assert shown_of(run_records(0.5, 0.25))[1].endswith("lr=0.0002 optimizer=sgd momentum=0.007812")
 
 
 @pytest.mark.parametrize(

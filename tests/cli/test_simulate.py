@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deephpo.cli.main import main
 from deephpo.storage.journal import read_journal
 from deephpo.storage.records import Asked, Ended, Started
 from deephpo.storage.run_directory import RunDirectory
@@ -109,6 +110,28 @@ def test_virtual_time_ends_at_the_time_limit_or_when_no_trial_would_be_done_befo
     assert 3500.0 <= figures["virtual_s"] <= 3600.0
 
 
+FAILING = """
+from deephpo import Float, Problem
+
+problem = Problem([Float("x", 0.0, 1.0)], lambda config: 1 / 0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "kept", "exit_code"), [(OWN_DURATION, False, 0), (OWN_DURATION, True, 75), (FAILING, False, 3)]
+)
+def test_only_what_is_kept_can_be_resumed_when_the_time_is_up(
+    source, kept, exit_code, problem_file, tmp_path, capsys
+):
+    words = ["simulate", problem_file(source), "--workers", "2", "--search", "random"]
+    words += ["--trials", "15", "--time-limit", "170s", "--duration", "constant:30"]
+    words += ["--run-dir", str(tmp_path / "run")] if kept else []
+    assert main(words) == exit_code
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[:3])
+    assert rows["ended"] in ("the time is up", "no trial would be done before the time is up")
+    assert rows["trials"] == "10, 10 distinct"
+
+
 SLOW = """
 import time
 from deephpo import Float, Problem
@@ -140,6 +163,22 @@ def test_one_that_is_stopped_says_so_and_counts_what_ended(problem_file, tmp_pat
     assert distinct == f"{trials} distinct"
     assert 0 < int(trials) < 500
     assert errors == ""  # no progress: this is no terminal
+
+
+def test_one_that_is_stopped_and_kept_nowhere_was_interrupted(problem_file, tmp_path):
+    program = Path(sys.executable).with_name("deephpo")
+    begun = tmp_path / "begun"
+    source = SLOW.replace("time.sleep", f"open({str(begun)!r}, 'w').close(); time.sleep")
+    line = [program, "simulate", problem_file(source), "--trials", "500", "--search", "random"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not begun.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped by SIGINT" in shown
 
 
 def test_on_a_terminal_it_shows_how_far_it_is_and_keeps_stdout_for_the_figures(problem_file):

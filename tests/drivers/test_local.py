@@ -1,9 +1,11 @@
 import os
 import shutil
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deephpo.cli.opening import begin
@@ -82,6 +84,35 @@ def test_a_search_leaves_no_process_behind(search):
     _, records = search()
     pids = {int(outcome.metrics["pid"]) for outcome in ended(records).values()}
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+CROWDED = """
+import resource, sys
+from deephpo.drivers.local import LocalDriver
+from deephpo.errors import LaunchError
+from deephpo.worker import process
+from deephpo.worker.workplace import Workplace
+
+process._FORK_PAUSES_S = ()
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+try:
+    LocalDriver(Workplace(sys.argv[1], sys.argv[2]), 30)
+except LaunchError as error:
+    print(error)
+"""
+
+
+def test_more_workers_than_the_machine_allows_are_refused_and_the_first_ones_end(
+    command, problem_file, tmp_path
+):
+    target = problem_file(SOURCE.format(body="pass"))
+    ended = command(sys.executable, "-c", CROWDED, target, tmp_path)
+    started, rest = ended.stdout.split(maxsplit=1)
+    assert 0 < int(started) < 30
+    assert rest.startswith(
+        "of 30 workers could be started on this machine, then no more: Too many open files. "
+    )
+    assert not [p for p in psutil.process_iter(["cmdline"]) if target in (p.info["cmdline"] or [])]
 
 
 def test_a_worker_has_one_trial_at_a_time(search):
