@@ -204,7 +204,7 @@ def headline(session: Session, place: str, directory: RunDirectory) -> str:
         lines.append(job)
     if session.state.trials:
         lines.append(
-            f"resumed: {session.backlog.settled} trials done, {len(session.backlog.waiting)} go out again"
+            f"resumed: {session.backlog.settled} trials done, {len(session.backlog.waiting)} wait to go out"
         )
     return "\n".join(lines) + "\n"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import secrets
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -354,10 +356,11 @@ def resolve(arguments: argparse.Namespace) -> SearchOptions:
 
 def _method_of(search: str) -> Method:
     """Return a search's entry in the table; raises OptionError for an unknown name, which may be a rule's."""
-    name = search.partition(":")[0].strip().lower()
-    if name in RULES:
+    word = re.match(r"[\w-]+", search)
+    if word is not None and (rule := word[0].lower()) in RULES:
         raise OptionError(
-            f"There is no search {search!r}; {name} is a stopping rule: --stop {name}. "
+            f"There is no search {search!r}; {rule} is a stopping rule: "
+            f"--stop {shlex.quote(rule + search.removeprefix(word[0]))}. "
             f"Known: {', '.join(SEARCHES)}."
         )
     return method_of(search)

@@ -12,7 +12,7 @@ from typing import TextIO
 from deephpo.cli.remarks import StepRemarks
 from deephpo.drivers.launch import launch_of
 from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute, silence_line
-from deephpo.storage.records import CAN_BE_RESUMED, Ended, Finished, Record, Reported, WorkerLost
+from deephpo.storage.records import Ended, Finished, Record, Reported, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Config, Outcome, TrialState
 
@@ -84,9 +84,9 @@ class Progress:
     def _note_finish(self, record: Finished, state: RunState) -> None:
         self._clear()
         cut_off = state.counts[TrialState.PREEMPTED]
-        if cut_off and record.exit_code == CAN_BE_RESUMED and not self._virtual:
-            trials = f"{cut_off} preempted trial{'s' if cut_off > 1 else ''}"
-            self._say(f"{clock(record.time_s)}  {trials} will go out again on resume")
+        if cut_off and not self._virtual:
+            trials = f"{cut_off} preempted trials go" if cut_off > 1 else "1 preempted trial goes"
+            self._say(f"{clock(record.time_s)}  {trials} out again if the search is resumed")
 
     def _note_end(self, record: Ended, state: RunState) -> None:
         outcome, best = record.outcome, state.best
@@ -174,17 +174,22 @@ def status_line(
 
 
 def configuration_within(config: Config, room: int | None) -> str:
-    """Return a configuration on one line, in so many characters: whole parameters, then an ellipsis."""
+    """Return a configuration on one line, in so many characters: whole parameters, then an ellipsis.
+
+    If the first one alone is too long its beginning is shown, and nothing where there is no room at all.
+    """
     line = configuration_line(config)
     if room is None or len(line) <= room:
         return line
+    if room <= 0:
+        return ""
     shown, left = "", room - len(_ELLIPSIS)
     for name, value in config.items():
         word = f"{configuration_line({name: value})} "
         if len(word) > left:
             break
         shown, left = shown + word, left - len(word)
-    return shown + _ELLIPSIS
+    return (shown or line[:left]) + _ELLIPSIS
 
 
 def time_left_s(state: RunState, trials: int | None, time_limit_s: float | None) -> float | None:

@@ -45,12 +45,12 @@ def _is_judged(report: Report, declaration: Declaration, state: RunState) -> boo
 def _fall(curve: Sequence[tuple[float, int, Mapping[str, float]]], declaration: Declaration) -> str:
     """Return what the last report of an attempt comes after, if its step is not above the one before.
 
-    Two reports of one step, of which one alone holds the objective, are as good as one.
+    Reports without the objective, in between, are in steps of their own: no rule sees them.
     """
-    if len(curve) < 2:
-        return ""
-    (_, before, metrics), (_, step, _) = curve[-2:]
-    if step > before or (step == before and declaration.objective not in metrics):
+    step = curve[-1][1]
+    earlier = (curve[place] for place in range(len(curve) - 2, -1, -1))
+    before = next((at for _, at, metrics in earlier if declaration.objective in metrics), None)
+    if before is None or step > before:
         return ""
     unit = _unit(declaration)
     return f"{unit} {step} after {unit} {before}: a stopping rule sees only what comes with a higher {unit}"

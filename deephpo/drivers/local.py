@@ -13,6 +13,7 @@ from deephpo.engine.events import Disband, Event, Start, Stop
 from deephpo.errors import LaunchError
 from deephpo.hardware.devices import share_out, visible_devices
 from deephpo.worker.messages import Meeting
+from deephpo.worker.process import PROCESS_LIMITS
 from deephpo.worker.workplace import Workplace
 
 
@@ -41,8 +42,7 @@ class LocalDriver:
             self.close()
             raise LaunchError(
                 f"{len(self._keepers)} of {workers} workers could be started on this machine, then no more: "
-                f"{error.strerror}. Say fewer with --workers, or raise the limit: `ulimit -n` for open "
-                "files, `ulimit -u` for processes."
+                f"{error.strerror}. Say fewer with --workers, or raise the limit: {PROCESS_LIMITS}."
             ) from error
 
     def now(self) -> float:

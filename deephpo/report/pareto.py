@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import le
 
-from deephpo.stopping.create import further_metrics_of
+from deephpo.errors import OptionError
+from deephpo.stopping.create import NO_RULE, further_metrics_of
 from deephpo.stopping.curve import Subject
 from deephpo.storage.run_state import RunState, TrialEntry
 
@@ -29,10 +30,14 @@ class Point:
 
 def objectives(state: RunState) -> list[Subject]:
     """Return what the trials of a run were judged by, the objective first; nothing if by that alone."""
-    rule, declaration = state.options.get("stop", {}).get("value", ""), state.declaration
-    # A journal of another version may name a rule that there is not here; most have nothing to ask it for.
-    further = further_metrics_of(rule) if "also" in rule else ()
-    if declaration is None or not further:
+    rule, declaration = state.options.get("stop", {}).get("value", NO_RULE), state.declaration
+    if declaration is None or rule == NO_RULE:
+        return []
+    try:
+        further = further_metrics_of(rule)
+    except OptionError:  # a journal of another version may name a rule that there is not here
+        return []
+    if not further:
         return []
     return [Subject(declaration.objective, declaration.direction), *further]
 
@@ -42,7 +47,9 @@ def pareto_front(state: RunState) -> list[Point]:
     front: list[Point] = []
     # No point is dominated by one that comes later in this order.
     for point in sorted(_points(state), key=lambda point: point.losses):
-        if not any(member.dominates(point) for member in front):
+        # Of two losses the first rises along the front and the second falls: its end is the one to be beaten.
+        rivals = front[-1:] if len(point.losses) == 2 else front
+        if not any(rival.dominates(point) for rival in rivals):
             front.append(point)
     return front
 
@@ -62,14 +69,15 @@ def _points(state: RunState) -> Iterator[Point]:
 def beside_value(trial: TrialEntry, objective: str, names: Sequence[str]) -> Mapping[str, float] | None:
     """Return the metrics that a trial has together with its value; None if it lacks one of them.
 
-    They are what ``run`` returned; what that lacks is from the last report of this very value, as that of an
-    earlier or a later epoch belongs to another state of the training.  Where no report has both, it is from
-    the last report that has the metrics.
+    They are what ``run`` returned; what that lacks, or holds as NaN, is from the last report of this very
+    value, as that of an earlier or a later epoch belongs to another state of the training.  Where no report
+    has both, it is from the last report that has the metrics.
     """
+    returned = {name: value for name, value in trial.returned.items() if math.isfinite(value)}
     reports = [metrics for _, _, metrics in trial.curve]
     of_value = [metrics for metrics in reports if metrics.get(objective) == trial.value]
     for report in reversed([{}, *reports, *of_value]):
-        told = {**report, **trial.returned}
+        told = {**report, **returned}
         others = {name: told.get(name, math.nan) for name in names}
         if all(map(math.isfinite, others.values())):
             return others

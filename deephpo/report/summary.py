@@ -201,7 +201,8 @@ def front_lines(state: RunState) -> list[str]:
     header = ["trial", *(subject.metric for subject in subjects)]
     rows = [[str(p.trial.id), figure(p.trial.value), *map(figure, p.others.values())] for p in shown]
     _insert_states(header, rows, [p.trial for p in shown])
-    lines = table(header, rows, [name != "state" for name in header])
+    numeric = [all(map(_looks_numeric, cells)) for cells in zip(*rows, strict=True)]
+    lines = table(header, rows, numeric)
     more = [f"{_INDENT}... and {len(front) - len(shown)} more"] if len(front) > len(shown) else []
     return [title, *lines, *more]
 
@@ -268,7 +269,11 @@ def as_json(state: RunState, top: int) -> dict[str, Any]:
 
 
 def _point_json(point: Point) -> dict[str, Any]:
-    return {**(_trial_json(point.trial) or {}), "metrics": dict(point.others)}
+    return {
+        **(_trial_json(point.trial) or {}),
+        "state": str(point.trial.state),
+        "metrics": dict(point.others),
+    }
 
 
 def _trial_json(trial: TrialEntry | None) -> dict[str, Any] | None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from multiprocessing.connection import wait
 
-from deephpo.errors import ProblemError
+from deephpo.errors import LaunchError, ProblemError
 from deephpo.problem import Declaration
 from deephpo.worker.messages import Gone, Loaded
-from deephpo.worker.process import TrialProcess
+from deephpo.worker.process import PROCESS_LIMITS, TrialProcess
 
 
 def describe(target: str) -> Declaration:
     """Return the declaration of the problem at ``target``, read by a child process.
 
-    Raises ProblemError with what is wrong, where, and the cure.
+    Raises ProblemError with what is wrong, where, and the cure, and LaunchError if no process can be started.
     """
-    process = TrialProcess(target)
+    try:
+        process = TrialProcess(target)
+    except OSError as error:
+        raise LaunchError(
+            f"No process can be started on this machine: {error.strerror}. Raise the limit: {PROCESS_LIMITS}."
+        ) from error
     try:
         while True:
             wait(process.sources, timeout=0.1)

@@ -35,6 +35,9 @@ PART_GRACE_S = 3.0
 """So long a trial that is over for the other ranks may take to end by itself: they end at about the same
 time, or a collective operation fails for those that are left."""
 
+PROCESS_LIMITS = "`ulimit -n` for open files, `ulimit -u` for processes"
+"""What users raise where no more processes can be started."""
+
 _FORK_PAUSES_S = (0.1, 1.0, 3.0)
 _LAST_BREATH_S = 2.0
 _MOST_AT_ONCE = 1000

@@ -78,7 +78,11 @@ def test_a_search_has_its_own_options_and_no_others():
             "--search hyperband",
             "There is no search 'hyperband'; hyperband is a stopping rule: --stop hyperband. Known: auto, ",
         ),
-        ("--search ASHA:eta=3", "There is no search 'ASHA:eta=3'; asha is a stopping rule: --stop asha."),
+        (
+            "--search ASHA:eta=3",
+            "There is no search 'ASHA:eta=3'; asha is a stopping rule: --stop asha:eta=3.",
+        ),
+        ("--search asha+diverged", "'asha.diverged'; asha is a stopping rule: --stop asha.diverged."),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(line, told):

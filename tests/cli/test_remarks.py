@@ -73,14 +73,19 @@ def test_the_same_step_counts_once(remarks):
     ]
 
 
+def test_a_fall_is_seen_behind_reports_that_no_rule_sees(remarks):
+    assert remarks((1, 5), (1, 1, "acc"), (1, 2)) == [f"trial 1 reported {FALL}"]
+
+
 @pytest.mark.parametrize(
     "happened",
     [
         [(0, 0), (0, 1), (0, 8), (1, 0), (1, 3)],
         [(0, 2, "acc"), (0, 2), (0, 3, "acc"), (0, 3)],
         [(0, 5), (0, 2, "acc"), (0, 9, "acc")],
+        [(0, 1), (0, 101, "acc"), (0, 102, "acc"), (0, 2)],
     ],
-    ids=["rising", "in two reports", "nothing to judge"],
+    ids=["rising", "in two reports", "nothing to judge", "batches between epochs"],
 )
 def test_nothing_is_said_of_steps_that_rise_or_of_what_no_rule_sees(happened, remarks):
     assert remarks(*happened) == []

@@ -182,7 +182,7 @@ def test_a_search_that_was_killed_before_it_said_that_it_is_done_writes_its_file
     directory.table.unlink()
     shown = said("resume", directory.path)
     assert "1 local worker " in shown
-    assert "resumed: 4 trials done, 0 go out again" in shown
+    assert "resumed: 4 trials done, 0 wait to go out" in shown
     assert "Ended: all 4 trials are done" in shown
     check_complete(directory, 4)
 

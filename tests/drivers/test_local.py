@@ -115,6 +115,26 @@ def test_more_workers_than_the_machine_allows_are_refused_and_the_first_ones_end
     assert not [p for p in psutil.process_iter(["cmdline"]) if target in (p.info["cmdline"] or [])]
 
 
+DESTITUTE = """
+import resource, sys
+from deephpo.errors import LaunchError
+from deephpo.worker import process
+from deephpo.worker.description import describe
+
+process._FORK_PAUSES_S = ()
+resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))
+try:
+    describe(sys.argv[1])
+except LaunchError as error:
+    print(error)
+"""
+
+
+def test_a_machine_on_which_nothing_can_be_started_is_told_what_to_raise(command, problem_file):
+    ended = command(sys.executable, "-c", DESTITUTE, problem_file(SOURCE.format(body="pass")))
+    assert ended.stdout.startswith("No process can be started on this machine: Too many open files. Raise")
+
+
 def test_a_worker_has_one_trial_at_a_time(search):
     _, records = search(workers=3)
     running = {}

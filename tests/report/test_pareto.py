@@ -31,15 +31,18 @@ def test_the_objective_comes_first_and_each_metric_has_its_direction(direction, 
     ]
 
 
+@pytest.mark.parametrize("rule", ["pace:also=latency", "asha:also=latency max:throughput"])
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
-def test_in_the_front_is_who_is_dominated_by_nobody_the_best_objective_first(direction, run_records):
+def test_in_the_front_is_who_is_dominated_by_nobody_the_best_objective_first(rule, direction, run_records):
     rng = random.Random(1)
     sign = 1 if direction == "minimize" else -1
     # Few levels, so that many are equal in some or in all.
-    points = [tuple(rng.randrange(6) for _ in range(3)) for _ in range(60)]
+    losses = [rng.randrange(6) for _ in range(60)]
+    points = [(loss, 5 - loss + rng.randrange(3), rng.randrange(6)) for loss in losses]
     records = run_records(*(sign * loss / 8 for loss, _, _ in points), direction=direction)
     returned = [{"latency": float(latency), "throughput": -float(slow)} for _, latency, slow in points]
-    state = RunState(judged(records, "asha:also=latency max:throughput", returned))
+    state = RunState(judged(records, rule, returned))
+    points = points if "throughput" in rule else [point[:2] for point in points]
     front = [point.trial for point in pareto_front(state)]
     assert {trial.id for trial in front} == {
         k for k, point in enumerate(points) if not any(dominates(other, point) for other in points)
@@ -90,6 +93,7 @@ REPORTS = (
         (0.75, {"loss": 0.75}, 4.0, 40.0),
         (0.125, {"loss": 0.125}, 4.0, 40.0),
         (0.125, {"loss": 0.125, "size": 90.0}, 5.0, 90.0),
+        (0.25, {"loss": 0.25, "latency": float("nan")}, 3.0, 30.0),
     ],
     ids=[
         "the last report of the value",
@@ -99,6 +103,7 @@ REPORTS = (
         "the report of the value lacks one",
         "a value that was never reported",
         "the last report has all that was not returned",
+        "what was returned is no number",
     ],
 )
 def test_beside_a_value_stands_what_belongs_to_it(value, returned, latency, size):

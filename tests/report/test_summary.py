@@ -295,10 +295,13 @@ def test_the_json_holds_the_same_in_strict_json(run_records):
 
 
 def test_the_json_of_several_objectives_holds_the_front(run_records):
-    state = RunState(judged(run_records(0.5, 0.75, 0.625), "pace:also=max:acc"))
+    state = RunState(judged(run_records(0.5, 0.75, 0.625), "pace:also=max:acc", stopped=[2]))
     told = json.loads(json.dumps(as_json(state, top=3), allow_nan=False))
     best, third, _ = told["top"]
-    assert told["front"] == [{**best, "metrics": {"acc": 0.0}}, {**third, "metrics": {"acc": 0.25}}]
+    assert told["front"] == [
+        {**best, "state": "completed", "metrics": {"acc": 0.0}},
+        {**third, "state": "stopped", "metrics": {"acc": 0.25}},
+    ]
 
 
 def test_the_json_of_nothing_is_json_too():
