@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deephpo.problem import Declaration
+from deephpo.stopping.create import NO_RULE
 from deephpo.storage.records import Reported
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Report
@@ -36,10 +37,8 @@ class StepRemarks:
 
 def _is_judged(report: Report, declaration: Declaration, state: RunState) -> bool:
     """Return whether a stopping rule sees such a report."""
-    return (
-        declaration.objective in report.metrics
-        and state.options.get("stop", {}).get("value", "none") != "none"
-    )
+    rule = state.options.get("stop", {}).get("value", NO_RULE)
+    return rule != NO_RULE and declaration.objective in report.metrics
 
 
 def _fall(curve: Sequence[tuple[float, int, Mapping[str, float]]], declaration: Declaration) -> str:

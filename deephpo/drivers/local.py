@@ -13,7 +13,7 @@ from deephpo.engine.events import Disband, Event, Start, Stop
 from deephpo.errors import LaunchError
 from deephpo.hardware.devices import share_out, visible_devices
 from deephpo.worker.messages import Meeting
-from deephpo.worker.process import PROCESS_LIMITS
+from deephpo.worker.process import PROCESS_LIMITS, SHORTAGES
 from deephpo.worker.workplace import Workplace
 
 
@@ -25,7 +25,7 @@ def cores_here() -> int:
 class LocalDriver:
     """Keeps W children, the workers 1 to W.
 
-    Raises LaunchError when the machine lets so many not start.
+    Raises LaunchError if the machine has no room for so many processes.
     """
 
     def __init__(self, workplace: Workplace, workers: int) -> None:
@@ -40,6 +40,8 @@ class LocalDriver:
                 self._keepers[worker] = Keeper(worker, workplace, cores, devices, self._post)
         except OSError as error:
             self.close()
+            if error.errno not in SHORTAGES:
+                raise
             raise LaunchError(
                 f"{len(self._keepers)} of {workers} workers could be started on this machine, then no more: "
                 f"{error.strerror}. Say fewer with --workers, or raise the limit: {PROCESS_LIMITS}."

@@ -15,7 +15,10 @@ from deephpo.storage.run_state import RunState, TrialEntry
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a trial has in all objectives."""
+    """What a trial has in all objectives.
+
+    It is compared here, not by ``stopping.ranks``, whose numpy ``deephpo status`` would wait for.
+    """
 
     trial: TrialEntry
     others: Mapping[str, float]

@@ -8,7 +8,7 @@ from multiprocessing.connection import wait
 from deephpo.errors import LaunchError, ProblemError
 from deephpo.problem import Declaration
 from deephpo.worker.messages import Gone, Loaded
-from deephpo.worker.process import PROCESS_LIMITS, TrialProcess
+from deephpo.worker.process import PROCESS_LIMITS, SHORTAGES, TrialProcess
 
 
 def describe(target: str) -> Declaration:
@@ -19,6 +19,8 @@ def describe(target: str) -> Declaration:
     try:
         process = TrialProcess(target)
     except OSError as error:
+        if error.errno not in SHORTAGES:
+            raise
         raise LaunchError(
             f"No process can be started on this machine: {error.strerror}. Raise the limit: {PROCESS_LIMITS}."
         ) from error

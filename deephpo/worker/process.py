@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -35,6 +36,8 @@ PART_GRACE_S = 3.0
 """So long a trial that is over for the other ranks may take to end by itself: they end at about the same
 time, or a collective operation fails for those that are left."""
 
+SHORTAGES = frozenset((errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+"""The errors of a machine that has no room for one more process."""
 PROCESS_LIMITS = "`ulimit -n` for open files, `ulimit -u` for processes"
 """What users raise where no more processes can be started."""
 
