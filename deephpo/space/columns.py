@@ -92,10 +92,12 @@ class RealColumn:
         return codes.astype(np.float32)
 
     def values(self, codes: Codes) -> list[Any]:
-        """Return floats from low to high."""
+        """Return floats from low to high, both of them exactly."""
         span = float(_BELOW_ONE)
         positions = self._start + codes.astype(np.float64) / span * (self._stop - self._start)
         values = np.exp(positions) if self._log else positions
+        # The exponential of a logarithm may miss a bound by its last digit.
+        values = np.select([codes == 0.0, codes == _BELOW_ONE], [self._low, self._high], values)
         return list(np.clip(values, self._low, self._high).tolist())
 
     def code(self, value: Value) -> float:
