@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,6 +38,12 @@ LESSONS = ("best", "last", "true")
 
 NEAR = 0.01
 """Regret (0 for the optimum, 1 for a median random network) by which a result may be worse to be near."""
+
+SHARES = (0.1, 0.2, 1 / 3, 0.5, 1.0)
+"""Shares of the time without stopping after which searches are compared by their regret."""
+
+LEAST = 1e-4
+"""Regret below this counts as this: the optimum is reached."""
 
 NONE = "none"
 """The word for a search that stops nothing."""
@@ -68,6 +74,8 @@ class Run:
     """When it had one that was nearly as good."""
     measured_s: float | None
     """When it was as good, if what networks had reached in any epoch counts too."""
+    regrets: list[float]
+    """The regret of its best network after the last epoch, when each of SHARES of that time was over."""
     results: int
     stopped: int
     epochs: int
@@ -82,52 +90,54 @@ class Run:
 def without_stopping(search: str, instance: str, seed: int, workers: int, trials: int) -> Run:
     """Run a search that stops nothing until it has so many results."""
     endings = list(islice(_endings(NONE, LESSONS[0], search, instance, seed, workers), trials))
-    goal = min(ending.trial.losses[-1] for ending in endings)
+    goal, total_s = min(ending.trial.losses[-1] for ending in endings), endings[-1].ended_s
+    return _run(NONE, LESSONS[0], search, instance, seed, workers, trials, goal, total_s, endings)
+
+
+def with_stopping(rule: str, lesson: str, plain: Run) -> Run:
+    """Run the same search, judged by a rule, for as long as the one without took."""
+    endings = _endings(rule, lesson, plain.search, plain.instance, plain.seed, plain.workers)
+    in_time = list(takewhile(lambda ending: ending.ended_s <= plain.total_s, endings))
+    how = plain.search, plain.instance, plain.seed, plain.workers, plain.trials
+    return _run(rule, lesson, *how, plain.goal, plain.total_s, in_time)
+
+
+def _run(
+    rule: str,
+    lesson: str,
+    search: str,
+    instance: str,
+    seed: int,
+    workers: int,
+    trials: int,
+    goal: float,
+    total_s: float,
+    endings: Sequence[Ending],
+) -> Run:
+    """Return what is kept of a search that came to these ends."""
+    timed = problem(f"lc/{instance}")
+    whole = [(ending.ended_s, ending.trial.losses[-1]) for ending in endings if ending.reason is None]
+    near = timed.regret(goal) + NEAR
     return Run(
-        NONE,
-        LESSONS[0],
+        rule,
+        lesson,
         search,
         instance,
         seed,
         workers,
         trials,
         goal,
-        endings[-1].ended_s,
-        reached_s=next(ending.ended_s for ending in endings if ending.trial.losses[-1] <= goal),
-        near_s=next(ending.ended_s for ending in endings if _is_near(ending, instance, goal)),
-        measured_s=next(ending.ended_s for ending in endings if ending.best <= goal),
-        results=trials,
-        stopped=0,
-        epochs=trials * EPOCHS,
-    )
-
-
-def with_stopping(rule: str, lesson: str, plain: Run) -> Run:
-    """Run the same search, judged by a rule, until it is as good as the one without, or takes as long."""
-    reached_s = near_s = measured_s = None
-    results = stopped = epochs = 0
-    for ending in _endings(rule, lesson, plain.search, plain.instance, plain.seed, plain.workers):
-        if ending.ended_s > plain.total_s:
-            break
-        results, epochs = results + 1, epochs + ending.reports
-        stopped += ending.reason is not None
-        if measured_s is None and ending.best <= plain.goal:
-            measured_s = ending.ended_s
-        if near_s is None and ending.reason is None and _is_near(ending, plain.instance, plain.goal):
-            near_s = ending.ended_s
-        if ending.reason is None and ending.trial.losses[-1] <= plain.goal:
-            reached_s = ending.ended_s
-            break
-    return replace(
-        plain,
-        rule=rule,
-        lesson=lesson,
-        reached_s=reached_s,
-        near_s=near_s,
-        measured_s=measured_s,
-        results=results,
-        stopped=stopped,
-        epochs=epochs,
+        total_s,
+        reached_s=next((at_s for at_s, loss in whole if loss <= goal), None),
+        near_s=next((at_s for at_s, loss in whole if timed.regret(loss) <= near), None),
+        measured_s=next((ending.ended_s for ending in endings if ending.best <= goal), None),
+        regrets=[
+            timed.regret(min((loss for at_s, loss in whole if at_s <= share * total_s), default=math.inf))
+            for share in SHARES
+        ],
+        results=len(endings),
+        stopped=sum(ending.reason is not None for ending in endings),
+        epochs=sum(ending.reports for ending in endings),
     )
 
 
@@ -146,12 +156,6 @@ def _endings(rule: str, lesson: str, name: str, instance: str, seed: int, worker
     for ending in play(trainings(), judge, workers, EPOCHS):
         search.tell(asked.pop(ending.trial.id), _taught(ending, lesson))
         yield ending
-
-
-def _is_near(ending: Ending, instance: str, goal: float) -> bool:
-    """Return whether a network is nearly as good as the goal after its last epoch."""
-    timed = problem(f"lc/{instance}")
-    return timed.regret(ending.trial.losses[-1]) <= timed.regret(goal) + NEAR
 
 
 def _taught(ending: Ending, lesson: str) -> float:
@@ -196,12 +200,15 @@ def _model() -> Any:
 def print_shares(plain: Sequence[Run], judged: Sequence[Run]) -> None:
     """Print for each rule after which share of the time without stopping it was as good.
 
-    Medians over instances and seeds; a search that was never as good counts as later than all others.
+    Medians over instances and seeds; a search that was never as good counts as later than all others.  Of the
+    regrets' logarithms the means, and for each pair how much lower they are with the rule, all shares of the
+    time together, with the standard error over instances and seeds.
     """
     instances = list(dict.fromkeys(run.instance for run in plain))
     columns = (
         *("search, rule, lesson", "as good after", "quartiles", "never", "nearly as good after"),
         *("as good, counting stopped networks", *instances, "stopped", "epochs"),
+        *(f"log10 of the regret after {share:.0%}" for share in SHARES),
     )
     print(f"\n| {' | '.join(columns)} |")
     print(f"|{' --- |' * len(columns)}")
@@ -220,8 +227,27 @@ def print_shares(plain: Sequence[Run], judged: Sequence[Run]) -> None:
             *map(_shown, each),
             f"{sum(run.stopped for run in own) / sum(run.results for run in own):.0%}",
             f"{sum(run.epochs for run in own) / sum(run.trials * EPOCHS for run in own):.2f}",
+            *(f"{logarithm:.2f}" for logarithm in _logarithms(own).mean(axis=0)),
         ]
         print(f"| {' | '.join(cells)} |")
+
+    _print_differences(plain, judged)
+
+
+def _print_differences(plain: Sequence[Run], judged: Sequence[Run]) -> None:
+    unjudged = {(run.search, run.instance, run.seed): run for run in plain}
+    for key in dict.fromkeys((run.search, run.rule, run.lesson) for run in judged):
+        own = [run for run in judged if (run.search, run.rule, run.lesson) == key]
+        without = [unjudged[run.search, run.instance, run.seed] for run in own]
+        lower = (_logarithms(own) - _logarithms(without)).mean(axis=1)
+        error = lower.std(ddof=1) / math.sqrt(len(lower)) if len(lower) > 1 else math.nan
+        print(f"{', '.join(key)} less {key[0]}, {NONE}: {lower.mean():+.2f} (standard error {error:.2f})")
+
+
+def _logarithms(runs: Sequence[Run]) -> Any:
+    """Return the log10 of the regrets, shape (runs, shares); that of a search without a result is 0."""
+    regrets = np.array([run.regrets for run in runs])
+    return np.log10(np.clip(regrets, LEAST, 1.0))
 
 
 def _share(time_s: float | None, run: Run) -> float:

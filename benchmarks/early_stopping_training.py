@@ -1,6 +1,7 @@
 """Real trainings over real MPI: how many epochs a search needs that stops early, to be as good as a full one.
 
     python benchmarks/early_stopping_training.py [--problem problems/digits_cnn.py] [--trials 40] [--seeds 5]
+        [--search auto]
 
 For each seed first a search that trains every trial to its end, then one with the same seed that stops
 hopeless trials, until its best is as good, four times as many trials at most.  Prints the epochs that both
@@ -44,10 +45,11 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--stop", default="auto", help="the rule (default: the default)")
+    parser.add_argument("--search", default="auto", help="as for `deephpo search --search`")
     options = parser.parse_args()
     ratios = []
     for seed in range(options.seeds):
-        run = options.problem, options.workers, seed
+        run = options.problem, options.workers, seed, "--search", options.search
         full, ended = search(*run, "--trials", str(options.trials), "--stop", "none")
         goal = best_of(ended)
         ends = "--trials", str(4 * options.trials), "--goal", repr(goal)
