@@ -19,7 +19,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from quality_problems import problem
+from quality_run import LEAST
 
 from deephpo import create_search
 from deephpo.stopping.create import create_rule
@@ -41,9 +43,6 @@ NEAR = 0.01
 
 SHARES = (0.1, 0.2, 1 / 3, 0.5, 1.0)
 """Shares of the time without stopping after which searches are compared by their regret."""
-
-LEAST = 1e-4
-"""Regret below this counts as this: the optimum is reached."""
 
 NONE = "none"
 """The word for a search that stops nothing."""
@@ -201,8 +200,8 @@ def print_shares(plain: Sequence[Run], judged: Sequence[Run]) -> None:
     """Print for each rule after which share of the time without stopping it was as good.
 
     Medians over instances and seeds; a search that was never as good counts as later than all others.  Of the
-    regrets' logarithms the means, and for each pair how much lower they are with the rule, all shares of the
-    time together, with the standard error over instances and seeds.
+    regrets' logarithms the means, and those with a rule less those without, all shares of the time together,
+    with the standard error over instances and seeds.
     """
     instances = list(dict.fromkeys(run.instance for run in plain))
     columns = (
@@ -239,15 +238,17 @@ def _print_differences(plain: Sequence[Run], judged: Sequence[Run]) -> None:
     for key in dict.fromkeys((run.search, run.rule, run.lesson) for run in judged):
         own = [run for run in judged if (run.search, run.rule, run.lesson) == key]
         without = [unjudged[run.search, run.instance, run.seed] for run in own]
-        lower = (_logarithms(own) - _logarithms(without)).mean(axis=1)
-        error = lower.std(ddof=1) / math.sqrt(len(lower)) if len(lower) > 1 else math.nan
-        print(f"{', '.join(key)} less {key[0]}, {NONE}: {lower.mean():+.2f} (standard error {error:.2f})")
+        difference = (_logarithms(own) - _logarithms(without)).mean(axis=1)
+        error = difference.std(ddof=1) / math.sqrt(len(difference)) if len(difference) > 1 else math.nan
+        print(
+            f"{', '.join(key)} less {key[0]}, {NONE}: {difference.mean():+.2f} (standard error {error:.2f})"
+        )
 
 
-def _logarithms(runs: Sequence[Run]) -> Any:
+def _logarithms(runs: Sequence[Run]) -> NDArray[np.float64]:
     """Return the log10 of the regrets, shape (runs, shares); that of a search without a result is 0."""
     regrets = np.array([run.regrets for run in runs])
-    return np.log10(np.clip(regrets, LEAST, 1.0))
+    return np.asarray(np.log10(np.clip(regrets, LEAST, 1.0)))
 
 
 def _share(time_s: float | None, run: Run) -> float:
