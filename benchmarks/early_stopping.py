@@ -3,7 +3,7 @@
     pip install '.[benchmarks,plot]'
     python benchmarks/early_stopping.py [--rules RULE ...] [--orders 200] [--workers 32] [--plot FOLDER]
     python benchmarks/early_stopping.py --lcbench [--rules RULE ...] [--lessons best] [--searches auto]
-        [--trials 320] [--seeds 5] [--json FILE] [--reuse FILE]
+        [--trials 320] [--seeds 5] [--first-seed 0] [--json FILE] [--reuse FILE]
 
 The first replays real learning curves: 42 trainings on CIFAR-100 and 162 on MNIST (``tables``), in the order
 in which they were run, in random ones, and in random ones with W workers in virtual time.  It begins with the
@@ -127,7 +127,7 @@ def search_lcbench(options: argparse.Namespace) -> None:
     instances = DEVELOPMENT[:1] if options.quick else DEVELOPMENT
     wanted = [
         (search, instance, seed, options.workers, options.trials)
-        for seed in range(options.seeds)
+        for seed in range(options.first_seed, options.first_seed + options.seeds)
         for instance in instances
         for search in options.searches
     ]
@@ -180,6 +180,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--lessons", nargs="+", default=["best"], choices=LESSONS)
     parser.add_argument("--trials", type=int, default=320, help="of the search without stopping")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path, help="where all searches are collected, one a line")
     parser.add_argument("--reuse", type=Path, nargs="+", default=[], help="files of --json")
