@@ -12,6 +12,7 @@ from typing import TextIO
 from deephpo.cli.remarks import StepRemarks
 from deephpo.drivers.launch import launch_of
 from deephpo.report.summary import clock, configuration_line, figure, rate_per_minute, silence_line
+from deephpo.report.terminal import beginning, columns_of
 from deephpo.storage.records import Ended, Finished, Record, Reported, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Config, Outcome, TrialState
@@ -78,7 +79,7 @@ class Progress:
 
     @property
     def _width(self) -> int | None:
-        """How many characters a line of the terminal holds; None where lines have no end."""
+        """How many columns a line of the terminal has; None where lines have no end."""
         return shutil.get_terminal_size().columns - 1 if self._live else None
 
     def _note_finish(self, record: Finished, state: RunState) -> None:
@@ -106,7 +107,7 @@ class Progress:
         if best is not None and best.id == outcome.trial_id and best.value != self._told_best:
             self._told_best = best.value
             told = f"{clock(record.time_s)}  best {figure(best.value)}  trial {best.id}  "
-            room = None if self._width is None else self._width - len(told)
+            room = None if self._width is None else self._width - columns_of(told)
             self._say(told + configuration_within(best.config, room))
 
     def _rest(self, outcome: Outcome) -> str:
@@ -174,22 +175,22 @@ def status_line(
 
 
 def configuration_within(config: Config, room: int | None) -> str:
-    """Return a configuration on one line, in so many characters: whole parameters, then an ellipsis.
+    """Return a configuration on one line, in so many columns: whole parameters, then an ellipsis.
 
     If the first one alone is too long its beginning is shown, and nothing where there is no room at all.
     """
     line = configuration_line(config)
-    if room is None or len(line) <= room:
+    if room is None or columns_of(line) <= room:
         return line
     if room <= 0:
         return ""
-    shown, left = "", room - len(_ELLIPSIS)
+    shown, left = "", room - columns_of(_ELLIPSIS)
     for name, value in config.items():
         word = f"{configuration_line({name: value})} "
-        if len(word) > left:
+        if columns_of(word) > left:
             break
-        shown, left = shown + word, left - len(word)
-    return (shown or line[:left]) + _ELLIPSIS
+        shown, left = shown + word, left - columns_of(word)
+    return (shown or beginning(line, left)) + _ELLIPSIS
 
 
 def time_left_s(state: RunState, trials: int | None, time_limit_s: float | None) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deephpo.report.pareto import Point, objectives, pareto_front
+from deephpo.report.terminal import columns_of, left_aligned, right_aligned
 from deephpo.storage.run_state import RunState, TrialEntry
 from deephpo.trial import Config, TrialState, Value
 
@@ -55,12 +56,12 @@ def counts_line(state: RunState) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:
     """Return aligned lines; numbers stand right, texts left."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    widths = [max(columns_of(cell) for cell in column) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         aligned = [
-            cell.rjust(w) if right else cell.ljust(w)
-            for cell, w, right in zip(cells, widths, numeric, strict=True)
+            right_aligned(cell, columns) if is_number else left_aligned(cell, columns)
+            for cell, columns, is_number in zip(cells, widths, numeric, strict=True)
         ]
         return _INDENT + "  ".join(aligned).rstrip()
 
@@ -103,7 +104,7 @@ def _insert_states(header: list[str], rows: Sequence[list[str]], trials: Sequenc
 
 
 def _columns_that_fit(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    widths = [max(len(cell) for cell in column) + 2 for column in zip(header, *rows, strict=True)]
+    widths = [max(columns_of(cell) for cell in column) + 2 for column in zip(header, *rows, strict=True)]
     while len(widths) > 2 and sum(widths) > _WIDTH:
         widths.pop()
     return len(widths)
@@ -132,8 +133,11 @@ def best_configuration(state: RunState) -> list[str]:
     where = f" on {workers_of(best)} ({best.host})" if best.worker is not None else ""
     early = ", stopped early" if best.state is TrialState.STOPPED else ""
     title = f"Best: {state.declaration.objective} = {best.value!r}, trial {best.id}{where}{early}"
-    width = max(len(name) for name in best.config)
-    return [title, *(f"{_INDENT}{name.ljust(width)}  {value!r}" for name, value in best.config.items())]
+    columns = max(columns_of(name) for name in best.config)
+    return [
+        title,
+        *(f"{_INDENT}{left_aligned(name, columns)}  {value!r}" for name, value in best.config.items()),
+    ]
 
 
 def silence_line(trial: TrialEntry, state: RunState) -> str:

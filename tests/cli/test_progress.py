@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deephpo.cli.progress import Progress, is_terminal, status_line, time_left_s
+from deephpo.cli.progress import Progress, configuration_within, is_terminal, status_line, time_left_s
 from deephpo.storage.records import Ended, Finished, Started, WorkerLost
 from deephpo.storage.run_state import RunState
 from deephpo.trial import Outcome, TrialState
@@ -159,6 +159,26 @@ def test_on_a_terminal_a_configuration_ends_with_the_line_after_a_whole_paramete
     line = shown_of(run_records(0.5, 0.25, finished=False), Screen())[-1].removeprefix("\x1b[K")
     assert line == f"0:01  best 0.25  trial 1  {end}"
     assert len(line) < columns
+
+
+@pytest.mark.parametrize(
+    ("room", "shown"),
+    [
+        (None, "大きさ=3 活性化=relu"),
+        (20, "大きさ=3 活性化=relu"),
+        (19, "大きさ=3 …"),
+        (10, "大きさ=3 …"),
+        (9, "大きさ=3…"),
+        (8, "大きさ=…"),
+        (6, "大き…"),
+        (4, "大…"),
+        (2, "…"),
+        (1, "…"),
+        (0, ""),
+    ],
+)
+def test_a_configuration_takes_no_more_columns_than_there_are(room, shown):
+    assert configuration_within({"大きさ": 3, "活性化": "relu"}, room) == shown
 
 
 def test_a_file_gets_the_whole_configuration_however_narrow_the_terminal_is(run_records, monkeypatch):

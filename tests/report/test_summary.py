@@ -72,6 +72,15 @@ def test_numbers_stand_right_and_texts_left():
     ]
 
 
+def test_columns_stay_columns_where_characters_are_twice_as_wide():
+    assert table(["名前", "value"], [["Größe", "大"], ["大きさ", "5"]], [False, True]) == [
+        "  名前    value",
+        "  ------  -----",
+        "  Größe      大",
+        "  大きさ      5",
+    ]
+
+
 def test_the_counts_name_only_what_there_is(run_records):
     assert counts_line(RunState(run_records(0.3, "no", 0.2, 0.1))) == (
         "4 trials in 0:02: 3 completed, 1 failed · 120.0/min · workers busy 100 %"
