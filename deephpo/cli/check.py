@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from deephpo.report.terminal import beginning, columns_of
 from deephpo.space.conditions import Allowed, Between, Conjunction
 from deephpo.space.parameters import Categorical, Parameter
 
@@ -18,7 +19,7 @@ would, check its space, conditions, starting points and the signature of run(), 
 see. Nothing is trained or written."""
 
 _WIDTH = 60
-"""Choices that take more characters than this are not all shown."""
+"""Choices that take more columns of a terminal than this are not all shown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +106,9 @@ def _conjunction(conjunction: Conjunction) -> str:
 def _values(parameter: Parameter) -> str:
     if isinstance(parameter, Categorical):
         text = ", ".join(str(choice) for choice in parameter.choices)
-        return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}... ({len(parameter.choices)} choices)"
+        if columns_of(text) <= _WIDTH:
+            return text
+        return f"{beginning(text, _WIDTH - 3)}... ({len(parameter.choices)} choices)"
     text = f"{parameter.low:g} to {parameter.high:g}"
     text += f", step {parameter.step:g}" if parameter.step is not None else ""
     return text + (", log" if parameter.log else "")

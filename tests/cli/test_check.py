@@ -65,6 +65,18 @@ def test_each_default_stands_beside_its_parameter(problem_file, said):
     assert max(map(len, shown.splitlines())) < 130
 
 
+@pytest.mark.parametrize(("choices", "end"), [(5, "激活函数4"), (6, "激活函数4, 激... (6 choices)")])
+def test_choices_take_no_more_columns_of_a_terminal_than_there_are(choices, end, problem_file, said):
+    source = f"""
+        from deephpo import Categorical, Problem
+
+        space = [Categorical("kind", [f"激活函数{{k}}" for k in range({choices})])]
+        problem = Problem(space, lambda config: 0.0)
+    """
+    [row] = [line for line in said("check", problem_file(source)).splitlines() if "激活函数0, " in line]
+    assert re.split(r"  +", row.strip())[2] == f"激活函数0, 激活函数1, 激活函数2, 激活函数3, {end}"
+
+
 def test_a_check_runs_nothing_and_writes_nothing(problem_file, tmp_path, said, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said("check", problem_file(SOURCE.format(witness=str(tmp_path / "witness"))))
