@@ -58,7 +58,10 @@ RULES: Mapping[str, Rule] = {
         "who is behind, and whose pace would not bring it to the best",
         {
             "caution": Number(
-                0.5, "at a share x of the steps the worst x ** caution are behind", least=0.1, most=2.0
+                0.0,
+                "at a share x of the steps the worst x ** caution are behind; 0: it grows from 0.5 to 2 "
+                "with 400 trials",
+                most=2.0,
             ),
             "also": _ALSO,
         },

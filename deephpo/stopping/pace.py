@@ -16,6 +16,10 @@ from deephpo.stopping.wording import worded
 _CHECKPOINTS = 10
 _LEAST_AHEAD = 2.0
 """So many must be better at the least: of two or three trials the worst may still be the best of all."""
+_BOLD, _CAUTIOUS = 0.5, 2.0
+"""The exponents for few trials and for many (docs/early-stopping.md has the evidence)."""
+_MANY = 400
+"""So many trials are many; the exponent is in proportion to them until then."""
 
 
 class Pace:
@@ -37,7 +41,11 @@ class Pace:
     checkpoint with its first report there or beyond; if it said nothing by half of its steps it has no pace,
     and goes on.
 
-    caution: at a share x all but the worst x ** caution go on; from 0.3, bold, to 1, cautious.
+    The square root is for up to 100 trials.  From there to 400 its exponent grows from 0.5 to 2: of so many
+    the best are much alike, above all in a search that learns, and to stop one of them costs more than it
+    saves.
+
+    caution: the exponent, from 0.3, bold, to 2, cautious, for any number of trials; 0: it grows.
     also: further metrics to judge by at the same time, see ``further_metrics``, taken to stay as they are.
         Then better is who dominates, and a trial goes on if its prospect would come into the Pareto front.  A
         report that lacks one of them is not judged.
@@ -47,14 +55,15 @@ class Pace:
     rule with a curve in place of its line.
     """
 
-    def __init__(self, subject: Subject, *, caution: float = 0.5, also: str = "") -> None:
+    def __init__(self, subject: Subject, *, caution: float = 0.0, also: str = "") -> None:
         self._subject = subject
+        self._said_caution = caution
         self._also = further_metrics(also)
         self._last = last_step_of(subject, "pace")
         steps = {math.ceil(self._last * 2 ** (-k / 2)) for k in range(1, _CHECKPOINTS + 1)}
         self._steps = sorted(step for step in steps if 2 <= step < self._last)
         metrics = 1 + len(self._also)
-        self._checkpoints = [_Checkpoint((step / self._last) ** caution, metrics) for step in self._steps]
+        self._checkpoints = [_Checkpoint(step / self._last, metrics) for step in self._steps]
         self._standings: dict[int, _Standing] = {}
         self._reached: Front | Least = Front(metrics) if self._also else Least()
         self._best = math.inf
@@ -74,7 +83,12 @@ class Pace:
         standing = self._standing(curve, others)
         if standing is None or not self._reached.reaches(standing.prospect):
             return None
-        return self._reason(curve, standing) if standing.checkpoint.is_behind(standing) else None
+        behind = standing.checkpoint.is_behind(standing, self._caution())
+        return self._reason(curve, standing) if behind else None
+
+    def _caution(self) -> float:
+        trials = max(map(len, self._checkpoints))
+        return self._said_caution or min(max(_BOLD, _CAUTIOUS * trials / _MANY), _CAUTIOUS)
 
     def _standing(self, curve: Curve, others: Point) -> _Standing | None:
         """Return where the trial stood at its last checkpoint, which it may come to with this report."""
@@ -116,10 +130,10 @@ class Pace:
 
 
 class _Checkpoint:
-    """What all trials that came to a step had there, in order; ``share`` of them are behind."""
+    """What all trials that came to a share of the last step had there, in order."""
 
     def __init__(self, share: float, metrics: int) -> None:
-        self._ahead = 1 - share
+        self._share = share
         self._now: Ranks = Sorted() if metrics == 1 else Dominance(metrics)
         self._next: Ranks = Sorted() if metrics == 1 else Dominance(metrics)
 
@@ -134,9 +148,9 @@ class _Checkpoint:
         """Return how many were better."""
         return self._now.better_than(standing.now)
 
-    def is_behind(self, standing: _Standing) -> bool:
+    def is_behind(self, standing: _Standing, caution: float) -> bool:
         """Return whether too many are better, by what they had and by what they would have next."""
-        enough = max(_LEAST_AHEAD, self._ahead * len(self))
+        enough = max(_LEAST_AHEAD, (1 - math.pow(self._share, caution)) * len(self))
         return self.ahead_of(standing) >= enough and self._next.better_than(standing.next) >= enough
 
 

@@ -58,6 +58,22 @@ class TestOutlook:
         assert extrapolate(curve_of([nan, 0.6, nan, 0.4]), 8) == pytest.approx((0.2, 0.2))
 
 
+@pytest.fixture
+def after(train):
+    """A function that returns how a flat trial ends that 60 % of so many others are better than."""
+
+    def ended(rule, trials, every=1):
+        steps = range(every, 101, every)
+        for k in range(trials):
+            curve = Curve(1000 + k)
+            for step in steps:
+                curve.add(step, (k + 0.5) / trials, {})
+                rule.judge(curve)
+        return train(rule, ERROR, [0.6] * len(steps), steps)
+
+    return ended
+
+
 class TestWhoIsStopped:
     def test_the_first_trial_never(self, train):
         assert train(Pace(ERROR), ERROR, [0.9] * 100) is None
@@ -98,6 +114,22 @@ class TestWhoIsStopped:
             stopped_at.append(train(rule, ERROR, power_law(0.3))[0])
         assert stopped_at == sorted(stopped_at)
         assert stopped_at[0] < stopped_at[-1]
+
+    @pytest.mark.parametrize(
+        ("trials", "step"), [(50, 18), (100, 18), (150, 36), (200, 50), (400, 71), (600, 71)]
+    )
+    def test_it_gets_more_cautious_with_hundreds_of_trials(self, after, trials, step):
+        stopped_at, reason = after(Pace(ERROR), trials)
+        assert stopped_at == step
+        assert reason.startswith(f"{int(0.6 * trials)} of {trials} others were better")
+
+    @pytest.mark.parametrize("trials", [50, 600])
+    def test_a_caution_that_is_said_stays(self, after, trials):
+        assert after(Pace(ERROR, caution=0.5), trials)[0] == 18
+
+    @pytest.mark.parametrize("trials", [50, 600])
+    def test_it_grows_though_trials_report_rarely(self, after, trials):
+        assert after(Pace(ERROR), trials, every=25)[0] == (50 if trials == 50 else 75)
 
     def test_a_slow_one_that_will_cross_goes_on(self, train):
         rule = Pace(ERROR)
