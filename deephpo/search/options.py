@@ -52,6 +52,7 @@ class Number:
     """A number from ``least`` on, up to ``most``, never infinite.
 
     needs: the other option, and its values, without which this one has no effect.
+    or_zero: whether 0 is taken besides, and stands for something of its own.
     """
 
     default: float
@@ -59,16 +60,18 @@ class Number:
     least: float = 0.0
     most: float = math.inf
     needs: tuple[str, tuple[str, ...]] | None = None
+    or_zero: bool = False
 
     def check(self, name: str, value: Any) -> None:
         """Raise OptionError for what is no such number."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not self._holds(value):
-            raise OptionError(
-                f"{name} must be a number{self._range()}, such as {self.default:g}, not {value!r}."
-            )
+            wanted = f"a number{self._range()}"
+            wanted = f"0 or {wanted}" if self.or_zero else f"{wanted}, such as {self.default:g}"
+            raise OptionError(f"{name} must be {wanted}, not {value!r}.")
 
     def _holds(self, value: float) -> bool:
-        return self.least <= value <= self.most and math.isfinite(value)
+        in_range = self.least <= value <= self.most and math.isfinite(value)
+        return in_range or (self.or_zero and value == 0)
 
     def _range(self) -> str:
         if self.least == -math.inf:

@@ -61,7 +61,9 @@ RULES: Mapping[str, Rule] = {
                 0.0,
                 "at a share x of the steps the worst x ** caution are behind; 0: it grows from 0.5 to 2 "
                 "with 400 trials",
+                least=0.1,
                 most=2.0,
+                or_zero=True,
             ),
             "also": _ALSO,
         },

@@ -64,8 +64,6 @@ class Pace:
         self._steps = sorted(step for step in steps if 2 <= step < self._last)
         metrics = 1 + len(self._also)
         self._checkpoints = [_Checkpoint(step / self._last, metrics) for step in self._steps]
-        self._trials = 0
-        """So many came to the checkpoint to which most came."""
         self._standings: dict[int, _Standing] = {}
         self._reached: Front | Least = Front(metrics) if self._also else Least()
         self._best = math.inf
@@ -89,7 +87,8 @@ class Pace:
         return self._reason(curve, standing) if behind else None
 
     def _caution(self) -> float:
-        return self._said_caution or min(max(_BOLD, _CAUTIOUS * self._trials / _MANY), _CAUTIOUS)
+        trials = max(map(len, self._checkpoints))
+        return self._said_caution or min(max(_BOLD, _CAUTIOUS * trials / _MANY), _CAUTIOUS)
 
     def _standing(self, curve: Curve, others: Point) -> _Standing | None:
         """Return where the trial stood at its last checkpoint, which it may come to with this report."""
@@ -109,7 +108,6 @@ class Pace:
         now, next_, prospect = ((loss, *others) for loss in (curve.best, *outlook))
         standing = _Standing(checkpoint, curve.steps[-1], now, next_, prospect)
         checkpoint.enter(standing)
-        self._trials = max(self._trials, len(checkpoint))
         return standing
 
     def _reason(self, curve: Curve, standing: _Standing) -> str:

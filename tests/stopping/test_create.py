@@ -139,6 +139,10 @@ def test_what_must_know_the_last_step_refuses_a_problem_that_does_not_say_it(nam
             "The stopping rule 'diverged': by must be a number from 0.01 to 0.5, such as 0.25, not 0.0.",
         ),
         (
+            "pace:caution=0.05",
+            "The stopping rule 'pace': caution must be 0 or a number from 0.1 to 2, not 0.05.",
+        ),
+        (
             "plateau:patience=0",
             "The stopping rule 'plateau': patience must be a whole number from 1 on, not 0.",
         ),

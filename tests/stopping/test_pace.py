@@ -251,6 +251,7 @@ class TestSeveralObjectives:
 class TestByName:
     def test_its_option(self):
         assert isinstance(create_rule("pace:caution=0.6", ERROR), Pace)
+        assert isinstance(create_rule("pace:caution=0", ERROR), Pace)
 
     def test_it_must_know_the_last_step(self):
         with pytest.raises(OptionError, match="'pace' must know the step"):
